@@ -1,0 +1,55 @@
+# A newcomer has Python >= 3.11, git and make; every target sets up what it needs.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.ready
+PACKAGES := openrtb_schemas bidder sagemaker_local model loadtest
+SHELL := /bin/sh
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--custom-compile-command "make lock"
+
+.PHONY: help setup demo serve test check coverage format lock images clean
+.DEFAULT_GOAL := help
+
+help: ## This list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## The virtual environment, with dependencies locked by hash
+
+$(STAMP): requirements/dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "This needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+demo: $(STAMP) ## Train a small model, start everything on loopback, play an exchange, show the figures
+	@$(BIN)/python -m loadtest demo
+
+serve: $(STAMP) ## The same set-up, left running in the foreground until Ctrl-C
+	@$(BIN)/python -m loadtest serve
+
+test: $(STAMP) ## All tests
+	@$(BIN)/python -m pytest
+
+check: $(STAMP) ## Lint, formatting, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+coverage: $(STAMP) ## The tests again, with the coverage of the bidder and its schemas (at least 90 %)
+	COVERAGE_PROCESS_START=pyproject.toml $(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=90
+
+format: $(STAMP) ## Format the sources
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(STAMP) ## Lock the dependencies anew, by hash, for every platform
+	$(LOCK) pyproject.toml -o requirements/bidder.txt
+	$(LOCK) --group model -o requirements/model.txt
+	$(LOCK) --group sagemaker_local -o requirements/sagemaker_local.txt
+	$(LOCK) pyproject.toml --group dev -o requirements/dev.txt
+
+clean: ## Remove what the targets made, but for the virtual environment
+	rm -rf .cache build .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,0 +1,83 @@
+"""`python -m bidder check`: is everything there that `serve` needs?
+
+The rule kept here: one line a part, all parts are looked at whatever fails first, and nothing is changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from bidder.bootstrap import catalog_of, inference_of, load_exchanges_of, profiles_of
+from bidder.catalog import CatalogError
+from bidder.config import Settings
+from bidder.exchanges import ExchangesError
+from bidder.inference import InferenceError
+from bidder.rates import RatesError, load_rates
+from bidder.stages.features import FEATURES, FEATURES_VERSION
+
+EXPECTED = (CatalogError, ExchangesError, RatesError, InferenceError, OSError, ValueError)
+
+
+async def check(settings: Settings) -> bool:
+    """Prints what was found; whether all is well."""
+    parts: tuple[tuple[str, Callable[[Settings], Awaitable[str]]], ...] = (
+        ("catalog", _catalog),
+        ("exchanges", _exchanges),
+        ("rates", _rates),
+        ("profiles", _profiles),
+        ("endpoint", _endpoint),
+    )
+    print(f"{'features':<10} ok     {len(FEATURES)} features, version {FEATURES_VERSION}")
+    well = True
+    for name, look in parts:
+        try:
+            print(f"{name:<10} ok     {await look(settings)}")
+        except EXPECTED as error:
+            well = False
+            first, *more = str(error).splitlines() or [type(error).__name__]
+            print(f"{name:<10} wrong  {first}")
+            for line in more:
+                print(f"{'':<17} {line}")
+    return well
+
+
+async def _catalog(settings: Settings) -> str:
+    store = catalog_of(settings)
+    try:
+        await store.start()
+        catalog = store.current
+        return f"{catalog.source}: version {catalog.version}, {len(catalog.campaigns)} campaigns"
+    finally:
+        await store.aclose()
+
+
+async def _exchanges(settings: Settings) -> str:
+    return ", ".join(sorted(await load_exchanges_of(settings)))
+
+
+async def _rates(settings: Settings) -> str:
+    rates = await load_rates(settings.rates_uri or None, region=settings.aws_region)
+    return f"{len(rates.per_base)} currencies, dated {rates.date}"
+
+
+async def _profiles(settings: Settings) -> str:
+    store = profiles_of(settings)
+    try:
+        await store.start()
+        if not store.ready:
+            raise ConnectionError(f"{store!r} does not answer")
+        return repr(store)
+    finally:
+        await store.aclose()
+
+
+async def _endpoint(settings: Settings) -> str:
+    if not settings.endpoint_name:
+        return "none is set (BIDDER_ENDPOINT_NAME): bids on the campaigns' priors"
+    client = inference_of(settings)
+    try:
+        await client.start()
+        await client.probe()
+        return f"{settings.endpoint_name} answered"
+    finally:
+        await client.aclose()

@@ -1,0 +1,80 @@
+"""Settings: environment variables with the prefix `BIDDER_`, checked once at the start.
+
+The rule kept here: read by `__main__` and the composition root only; everything else gets plain arguments. AWS
+credentials are no settings of the bidder: they come from the usual chain.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DATA = Path(__file__).parent / "data"
+
+Positive = Annotated[int, Field(gt=0)]
+Seconds = Annotated[float, Field(ge=0, le=3600)]
+
+
+class Settings(BaseSettings):
+    """All settings with their defaults. An empty variable counts as not set."""
+
+    model_config = SettingsConfigDict(env_prefix="BIDDER_", env_ignore_empty=True, extra="ignore", frozen=True)
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535, description="0 = any free one")] = 8080
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    catalog_uri: str = Field(str(DATA / "demo_catalog.json"), description="path, or s3://bucket/key")
+    catalog_interval_s: Annotated[float, Field(ge=0.1, le=3600, description="how often a change is looked for")] = 5
+    exchanges_uri: str = Field("", description="path, or s3://; empty: the built-in ones")
+    rates_uri: str = Field("", description="currency rates: path, or s3://; empty: the built-in, illustrative ones")
+    profiles_path: Path | None = Field(None, description="user profiles for the embedded store, JSON lines")
+    state_url: str = Field("embedded", description='"embedded", or redis:// or rediss://')
+    notice_url: str = Field("", description="public base URL for notices and trackers; empty: none are sent")
+
+    endpoint_name: str = Field("", description="SageMaker endpoint; empty: bids on the campaigns' priors")
+    endpoint_url: str = Field("", description="VPC endpoint or local URL; empty: the region's")
+    endpoint_variants: str = Field("", description='choose variants here: "blue=0.9,green=0.1"; empty: SageMaker does')
+    shadow_endpoint_name: str = Field("", description="gets copies of requests; never answers")
+    shadow_rate: Annotated[float, Field(ge=0, le=1)] = 0.0
+    aws_region: str = "us-east-1"
+    row_format: Literal["npy", "csv"] = Field("npy", description="how rows travel to the endpoint")
+    endpoint_max_calls: Positive = Field(32, description="calls under way at once")
+    endpoint_max_rows: Positive = Field(512, description="rows a call")
+
+    default_tmax_ms: Positive = 100
+    network_margin_ms: Annotated[int, Field(ge=0)] = 10
+    profile_budget_ms: Positive = Field(5, description="how long a profile is waited for")
+    candidates_per_slot: Annotated[int, Field(gt=0, le=64)] = 8
+    max_body_bytes: Positive = Field(262144, description="as sent, and inflated")
+    max_in_flight: Positive = Field(2000, description="bids under way; more are answered with a no-bid at once")
+    keep_alive_s: Annotated[int, Field(ge=150, le=3600, description="exchanges want at least 150")] = 180
+    drain_s: Seconds = Field(1.0, description="after SIGTERM: not ready, still answering, for this long")
+    stop_s: Seconds = Field(10.0, description="then open connections get this long to end")
+
+    @model_validator(mode="after")
+    def _time_is_left(self) -> Settings:
+        if self.network_margin_ms >= self.default_tmax_ms:
+            raise ValueError(
+                f"BIDDER_NETWORK_MARGIN_MS ({self.network_margin_ms}) must be below "
+                f"BIDDER_DEFAULT_TMAX_MS ({self.default_tmax_ms}): no time would be left to bid"
+            )
+        if self.endpoint_variants:
+            self.variants()
+        return self
+
+    def variants(self) -> tuple[tuple[str, float], ...]:
+        """`endpoint_variants` read: (name, weight) pairs. Raises ValueError."""
+        pairs = []
+        for item in filter(None, self.endpoint_variants.split(",")):
+            name, _, weight = item.strip().partition("=")
+            try:
+                pairs.append((name, float(weight)))
+            except ValueError:
+                raise ValueError(
+                    f"BIDDER_ENDPOINT_VARIANTS: {item.strip()!r} is not NAME=WEIGHT, as in blue=0.9,green=0.1"
+                ) from None
+        return tuple(pairs)

@@ -1,0 +1,389 @@
+"""Every series the bidder exposes, declared once, and what the hot path counts into.
+
+The rule kept here: counting is an addition to a plain attribute; names, labels and text exist at scrape time only.
+Every label comes from a bounded set. What stands above this module is read by shape (the Protocols below), so that
+nothing is imported upwards: the composition root hands the objects to `watch_inference`, `watch_catalog` and
+`watch_profiles`. The module is long because the list of series is, and it stands in one place.
+"""
+
+from __future__ import annotations
+
+import platform
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Generic, Literal, Protocol, TypeVar
+
+from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, generate_latest
+from prometheus_client.core import Metric
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.registry import Collector
+
+from bidder.domain import Format, NoBidReason
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+
+# fmt: off
+STAGES = ("decode", "profile", "target", "features", "inference", "price", "encode")
+OUTCOMES = (
+    "bid", "no_bid", "malformed", "too_large", "unsupported_media", "unknown_exchange", "method", "overload",
+    "disconnected",
+)
+NOTICES = ("win", "billing", "loss", "impression", "click", "event", "error")
+OTHER = "other"  # what stands for a label out of bounds
+
+# Seconds. Bids end between a no-bid (50 µs) and the exchange's deadline; most stages take 5 to 100 µs.
+BID_BUCKETS = (
+    0.0001, 0.00025, 0.0005, 0.001, 0.0015, 0.002, 0.003, 0.004, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05,
+    0.06, 0.075, 0.09, 0.1, 0.125, 0.15, 0.2, 0.25,
+)
+STAGE_BUCKETS = (
+    0.000005, 0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05,
+    0.075, 0.1, 0.15, 0.25,
+)
+LAG_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
+# fmt: on
+
+
+class Histogram:
+    """Counts by bucket: `counts[i]` is of values ≤ `bounds[i]` and above the bound before; the last is the rest."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float) -> None:
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+
+# -- what is read at scrape time, by shape -----------------------------------------------------------------------------
+
+
+class Buckets(Protocol):
+    """A histogram of any module: see `Histogram`."""
+
+    bounds: tuple[float, ...]
+    counts: list[int]
+    total: float
+
+
+class Target(Protocol):
+    @property
+    def endpoint_name(self) -> str: ...
+    @property
+    def variant(self) -> str: ...
+
+
+class Pool(Protocol):
+    @property
+    def in_flight(self) -> int: ...
+    @property
+    def idle(self) -> int: ...
+
+    open: int
+    connecting: int
+
+
+class CallCounts(Protocol):
+    answered: int
+    call_errors: dict[str, int]  # by kind of error
+    resends: int
+    opened: int
+
+    @property
+    def rows_per_call(self) -> Buckets: ...
+    @property
+    def call_seconds(self) -> Buckets: ...
+
+
+class Lane(Protocol):
+    """One target of the inference client, with its connections and counters."""
+
+    @property
+    def target(self) -> Target: ...
+    @property
+    def pool(self) -> Pool: ...
+    @property
+    def stats(self) -> CallCounts: ...
+
+
+class Cascade(Protocol):
+    answers: dict[str, int]  # auctions by the tier that answered
+    fallbacks: dict[str, int]  # and by the tier that did not
+
+
+class Inference(Protocol):
+    @property
+    def lanes(self) -> Sequence[Lane]: ...
+    @property
+    def shadow_lane(self) -> Lane | None: ...
+    @property
+    def cascade(self) -> Cascade: ...
+
+
+class Catalog(Protocol):
+    @property
+    def version(self) -> str: ...
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def campaigns(self) -> Sequence[object]: ...
+
+
+class CatalogStore(Protocol):
+    reloads: int
+    reload_failures: int
+    last_error: str
+
+    @property
+    def current(self) -> Catalog: ...
+    @property
+    def age_s(self) -> float: ...
+
+
+class LookupCounts(Protocol):
+    hits: int
+    misses: int
+    timeouts: int
+    errors: int
+    refused: int
+    malformed: int
+    batches: int
+
+
+class ProfileStore(Protocol):
+    @property
+    def ready(self) -> bool: ...
+    @property
+    def counts(self) -> LookupCounts: ...
+
+
+# -- the series --------------------------------------------------------------------------------------------------------
+
+T = TypeVar("T")
+Labels = tuple[str, ...]
+Reading = Iterable[tuple[Labels, float | Buckets]]
+
+
+@dataclass(frozen=True, slots=True)
+class Series(Generic[T]):
+    """One metric: what it is called, and how it is read from its source. `read` gives a value for each set of labels.
+
+    A counter's name is given without the `_total` that it is exposed with."""
+
+    type: Literal["counter", "gauge", "histogram"]
+    name: str
+    help: str
+    labels: Labels
+    read: Callable[[T], Reading]
+
+    def family(self, source: T) -> Metric:
+        """What a scrape gets of it."""
+        family = Metric(self.name, self.help, self.type)
+        for values, value in dict(self.read(source)).items():
+            labels = dict(zip(self.labels, values, strict=True))
+            if isinstance(value, int | float):
+                family.add_sample(self.name + "_total" * (self.type == "counter"), labels, value)
+            else:
+                self._add_buckets(family, labels, value)
+        return family
+
+    def _add_buckets(self, family: Metric, labels: dict[str, str], buckets: Buckets) -> None:
+        counts = list(accumulate(buckets.counts))
+        for bound, count in zip((*map(str, buckets.bounds), "+Inf"), counts, strict=True):
+            family.add_sample(self.name + "_bucket", labels | {"le": bound}, count)
+        family.add_sample(self.name + "_sum", labels, buckets.total)
+        family.add_sample(self.name + "_count", labels, counts[-1])
+
+
+def _one(value: float | Buckets) -> Reading:
+    return [((), value)]
+
+
+def _by_label(values: Mapping[str, float] | Mapping[str, Buckets]) -> Reading:
+    return [((label,), value) for label, value in values.items()]
+
+
+def _by_lane(read: Callable[[Lane], Reading]) -> Callable[[Inference], Reading]:
+    """The readings of every lane of a client, with the labels of the lane before their own."""
+
+    def read_all(client: Inference) -> Iterator[tuple[Labels, float | Buckets]]:
+        lanes = [(lane, "answer") for lane in client.lanes]
+        if client.shadow_lane is not None:
+            lanes.append((client.shadow_lane, "shadow"))
+        for lane, role in lanes:
+            for labels, value in read(lane):
+                yield (lane.target.endpoint_name, lane.target.variant, role, *labels), value
+
+    return read_all
+
+
+def _connections(pool: Pool) -> Mapping[str, int]:
+    draining = pool.open - pool.idle - pool.in_flight
+    return {"idle": pool.idle, "busy": pool.in_flight, "draining": draining, "connecting": pool.connecting}
+
+
+def _ended(stats: CallCounts) -> Mapping[str, int]:
+    return {"ok": stats.answered, "error": sum(stats.call_errors.values())}
+
+
+def _lookups(counts: LookupCounts) -> Mapping[str, int]:
+    ended = {"hit": counts.hits, "miss": counts.misses, "timeout": counts.timeouts}
+    return ended | {"error": counts.errors, "refused": counts.refused}
+
+
+# fmt: off
+OWN: tuple[Series[Metrics], ...] = (
+    Series("counter", "bidder_requests", "Bid requests answered, by exchange and outcome.", ("exchange", "outcome"),
+           lambda metrics: metrics.requests.items()),
+    Series("counter", "bidder_no_bids", "No-bids, by reason.", ("reason",),
+           lambda metrics: _by_label(metrics.no_bids)),
+    Series("counter", "bidder_bids_by_format", "Bids sent, by format; an answer can hold several.", ("format",),
+           lambda metrics: [((kind.name.lower(),), metrics.bids[kind]) for kind in Format]),
+    Series("histogram", "bidder_bid_latency_seconds", "Time from a bid request's arrival to its answer.", (),
+           lambda metrics: _one(metrics.bid_latency)),
+    Series("histogram", "bidder_stage_latency_seconds", "Time that a stage of the bid path took.", ("stage",),
+           lambda metrics: _by_label(metrics.stage_latency)),
+    Series("gauge", "bidder_in_flight", "Bid requests under way.", (),
+           lambda metrics: _one(metrics.in_flight)),
+    Series("counter", "bidder_notices", "Notices that came in, by kind.", ("kind",),
+           lambda metrics: _by_label(metrics.notices)),
+    Series("histogram", "bidder_event_loop_lag_seconds", "How late the event loop runs what is due.", (),
+           lambda metrics: _one(metrics.loop_lag)),
+    Series("gauge", "bidder_build_info", "1; the labels tell what is running.", ("version", "python"),
+           lambda metrics: [((metrics.version, platform.python_version()), 1)]),
+)
+
+_LANE = ("endpoint", "variant", "role")
+INFERENCE: tuple[Series[Inference], ...] = (
+    Series("counter", "bidder_scores", "Auctions scored, by the tier that answered.", ("source",),
+           lambda client: _by_label(client.cascade.answers)),
+    Series("counter", "bidder_score_fallbacks", "Auctions passed on, by the tier that did not answer.", ("source",),
+           lambda client: _by_label(client.cascade.fallbacks)),
+    Series("counter", "bidder_endpoint_calls", "Calls of the endpoint that have ended: ok or error.",
+           (*_LANE, "result"),
+           _by_lane(lambda lane: _by_label(_ended(lane.stats)))),
+    Series("counter", "bidder_endpoint_errors", "Calls of the endpoint that brought no scores, by type of error.",
+           (*_LANE, "type"), _by_lane(lambda lane: _by_label(lane.stats.call_errors))),
+    Series("histogram", "bidder_endpoint_rows_per_call", "Rows sent in one call of the endpoint.", _LANE,
+           _by_lane(lambda lane: _one(lane.stats.rows_per_call))),
+    Series("histogram", "bidder_endpoint_latency_seconds", "Time from sending a call of the endpoint to its scores.",
+           _LANE, _by_lane(lambda lane: _one(lane.stats.call_seconds))),
+    Series("gauge", "bidder_endpoint_connections", "Connections to the endpoint: idle, busy, draining or connecting.",
+           (*_LANE, "state"), _by_lane(lambda lane: _by_label(_connections(lane.pool)))),
+    Series("counter", "bidder_endpoint_connections_opened", "Connections to the endpoint that were opened.", _LANE,
+           _by_lane(lambda lane: _one(lane.stats.opened))),
+    Series("counter", "bidder_endpoint_resends", "Calls sent again because their connection had been closed.", _LANE,
+           _by_lane(lambda lane: _one(lane.stats.resends))),
+)
+
+CATALOG: tuple[Series[CatalogStore], ...] = (
+    Series("gauge", "bidder_catalog_info", "1; the labels tell the catalog in use.", ("version", "fingerprint"),
+           lambda store: [((store.current.version, store.current.fingerprint), 1)]),
+    Series("gauge", "bidder_catalog_campaigns", "Campaigns in the catalog in use.", (),
+           lambda store: _one(len(store.current.campaigns))),
+    Series("gauge", "bidder_catalog_age_seconds", "Time since the catalog in use was loaded.", (),
+           lambda store: _one(store.age_s)),
+    Series("gauge", "bidder_catalog_stale", "1 while the newest document cannot be used and an older one stays.", (),
+           lambda store: _one(bool(store.last_error))),
+    Series("counter", "bidder_catalog_reloads", "Catalogs taken into use after the first.", (),
+           lambda store: _one(store.reloads)),
+    Series("counter", "bidder_catalog_reload_failures", "Attempts to read a new catalog that failed.", (),
+           lambda store: _one(store.reload_failures)),
+)
+
+PROFILES: tuple[Series[ProfileStore], ...] = (
+    Series("counter", "bidder_profile_lookups", "Profile look-ups, by what became of them.", ("result",),
+           lambda store: _by_label(_lookups(store.counts))),
+    Series("counter", "bidder_profile_malformed", "Values in the profile store that are no profiles.", (),
+           lambda store: _one(store.counts.malformed)),
+    Series("counter", "bidder_profile_batches", "Questions sent to the profile store.", (),
+           lambda store: _one(store.counts.batches)),
+    Series("gauge", "bidder_profile_store_ready", "1 while the profile store answers.", (),
+           lambda store: _one(store.ready)),
+)
+# fmt: on
+
+
+class Metrics(Collector):
+    """What the hot path counts, and the exposition of all series.
+
+    `exchanges` are the names that their label may take, `version` is the bidder's. `in_flight` is the number of bids
+    under way; whoever admits them keeps it. One thread counts and reads: nothing is locked."""
+
+    def __init__(self, exchanges: Iterable[str] = (), *, version: str = "unknown") -> None:
+        self.version: str = version
+        self.in_flight: int = 0
+        self.requests: dict[tuple[str, str], int] = {}
+        self.no_bids: dict[str, int] = dict.fromkeys(map(str, NoBidReason), 0)
+        self.bids: list[int] = [0] * (max(Format) + 1)  # by the value of the format
+        self.notices: dict[str, int] = dict.fromkeys((*NOTICES, OTHER), 0)
+        self.bid_latency: Histogram = Histogram(BID_BUCKETS)
+        self.stage_latency: dict[str, Histogram] = {stage: Histogram(STAGE_BUCKETS) for stage in STAGES}
+        self.loop_lag: Histogram = Histogram(LAG_BUCKETS)
+        self._exchanges = frozenset(exchanges)
+        self._families: list[Callable[[], Iterator[Metric]]] = []
+        self._watch(OWN, self)
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+        ProcessCollector(registry=self._registry)
+        GCCollector(registry=self._registry)
+
+    # -- the hot path
+
+    def request(self, exchange: str, outcome: str) -> None:
+        """One bid request answered."""
+        try:
+            self.requests[exchange, outcome] += 1
+        except KeyError:
+            label = (exchange if exchange in self._exchanges else OTHER, outcome if outcome in OUTCOMES else OTHER)
+            self.requests[label] = self.requests.get(label, 0) + 1
+
+    def no_bid(self, reason: NoBidReason) -> None:
+        self.no_bids[reason] += 1
+
+    def bid(self, format: Format) -> None:
+        """One bid in an answer."""
+        self.bids[format] += 1
+
+    def observe_bid(self, seconds: float) -> None:
+        """From the request's arrival to its answer."""
+        self.bid_latency.observe(seconds)
+
+    def observe_stage(self, stage: str, seconds: float) -> None:
+        """One of STAGES took so long. KeyError: it is none of them."""
+        self.stage_latency[stage].observe(seconds)
+
+    def notice(self, kind: str) -> None:
+        """One of NOTICES came in."""
+        self.notices[kind if kind in self.notices else OTHER] += 1
+
+    # -- the scrape
+
+    def watch_inference(self, client: Inference) -> None:
+        """Expose what the inference client counts."""
+        self._watch(INFERENCE, client)
+
+    def watch_catalog(self, store: CatalogStore) -> None:
+        """Expose the state of the catalog; it must be loaded already."""
+        self._watch(CATALOG, store)
+
+    def watch_profiles(self, store: ProfileStore) -> None:
+        """Expose what the profile store counts."""
+        self._watch(PROFILES, store)
+
+    def collect(self) -> Iterator[Metric]:
+        for families in self._families:
+            yield from families()
+
+    def render(self) -> bytes:
+        """All series in the text exposition format; its media type is CONTENT_TYPE."""
+        return generate_latest(self._registry)
+
+    def _watch(self, series: Sequence[Series[T]], source: T) -> None:
+        self._families.append(lambda: (one.family(source) for one in series))

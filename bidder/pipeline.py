@@ -1,0 +1,193 @@
+"""The way of a bid: decode, profile, target, features, inference, price, encode.
+
+The only place that knows the order of the stages. The rule kept here: each step either ends the auction or hands it to
+the next; whatever happens inside, the exchange gets an answer in time and never an error of ours. `begin` and `finish`
+are synchronous, so that a caller may await the model or go on by callback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter, time
+from typing import Protocol
+
+from bidder.domain import Auction, Candidate, Exchange, NoBid, NoBidReason, Profile, Rates, Rows, Scores
+from bidder.metrics import Metrics
+from bidder.stages.decode import MalformedError, decode
+from bidder.stages.encode import Encoder
+from bidder.stages.features import features
+from bidder.stages.price import price
+from bidder.stages.target import CampaignIndex, target
+
+logger = logging.getLogger(__name__)
+
+ENCODE_RESERVE_S = 0.002
+"""Kept back from the model's share of the deadline, for pricing, encoding and sending."""
+
+MAX_TMAX_MS = 3000
+"""An exchange that allows more is not kept waiting longer: it bounds what is in flight."""
+
+
+@dataclass(slots=True, frozen=True)
+class Compiled:
+    """What is made of a catalog when it is loaded, and replaced with it."""
+
+    index: CampaignIndex
+    encoder: Encoder
+
+
+class Loaded(Protocol):
+    @property
+    def index(self) -> Compiled: ...
+
+
+class CurrentCatalog(Protocol):
+    """What holds the catalog of the moment."""
+
+    @property
+    def current(self) -> Loaded: ...
+
+
+class ProfileStore(Protocol):
+    def lookup(self, keys: tuple[str, ...], deadline_s: float) -> Profile | asyncio.Future[Profile | None] | None: ...
+
+
+class Scorer(Protocol):
+    def score(self, rows: Rows, priors: Sequence[float], deadline_s: float) -> asyncio.Future[Scores]: ...
+
+
+@dataclass(slots=True, frozen=True)
+class Answer:
+    """What the exchange gets. `outcome` is the metrics' word for it."""
+
+    status: int
+    body: bytes
+    outcome: str
+
+
+NO_CONTENT = Answer(204, b"", "no_bid")
+
+
+@dataclass(slots=True)
+class Open:
+    """An auction under way: what later steps need of earlier ones."""
+
+    auction: Auction
+    exchange: Exchange
+    compiled: Compiled
+    deadline_s: float
+    now_s: float
+    profile: Profile | asyncio.Future[Profile | None] | None = None
+    candidates: list[Candidate] = field(default_factory=list)
+
+
+class Pipeline:
+    """The stages and what they work with, put together once."""
+
+    def __init__(
+        self,
+        *,
+        catalog: CurrentCatalog,
+        profiles: ProfileStore,
+        scorer: Scorer,
+        rates: Rates,
+        metrics: Metrics,
+        candidates_per_slot: int = 8,
+        as_csv: bool = False,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self._catalog = catalog
+        self._profiles = profiles
+        self._scorer = scorer
+        self._rates = rates
+        self._metrics = metrics
+        self._candidates_per_slot = candidates_per_slot
+        self._as_csv = as_csv
+        self._clock = clock or asyncio.get_running_loop().time
+
+    async def bid(self, body: bytes, exchange: Exchange, arrived_s: float) -> Answer:
+        """The answer to one bid request that began to arrive at `arrived_s` (of the loop's clock). Never raises."""
+        try:
+            opened = self.begin(body, exchange, arrived_s)
+            if isinstance(opened, Answer):
+                return opened
+            if isinstance(opened.profile, asyncio.Future):
+                started = perf_counter()
+                opened.profile = await opened.profile
+                self._metrics.observe_stage("profile", perf_counter() - started)
+            asked = self.ask(opened)
+            if isinstance(asked, Answer):
+                return asked
+            started = perf_counter()
+            scores = await asked
+            self._metrics.observe_stage("inference", perf_counter() - started)
+            return self.finish(opened, scores)
+        except Exception:
+            logger.exception("a bid failed: answered with a no-bid")
+            return self._no_bid(NoBid(NoBidReason.TECHNICAL_ERROR), exchange)
+
+    def begin(self, body: bytes, exchange: Exchange, arrived_s: float) -> Open | Answer:
+        """Decode, and start looking up the profile."""
+        started = perf_counter()
+        try:
+            auction = decode(body)
+        except MalformedError as error:
+            return Answer(400, str(error).encode("utf-8", "replace"), "malformed")
+        finally:
+            self._metrics.observe_stage("decode", perf_counter() - started)
+        if isinstance(auction, NoBid):
+            return self._no_bid(auction, exchange)
+        tmax_ms = min(auction.tmax_ms or exchange.default_tmax_ms, MAX_TMAX_MS)
+        deadline_s = arrived_s + (tmax_ms - exchange.network_margin_ms) / 1000
+        opened = Open(auction, exchange, self._catalog.current.index, deadline_s, time())
+        if self._clock() + ENCODE_RESERVE_S >= deadline_s:
+            return self._no_bid(NoBid(NoBidReason.INSUFFICIENT_TIME, auction.id), exchange)
+        if auction.profile_keys:
+            opened.profile = self._profiles.lookup(auction.profile_keys, deadline_s - ENCODE_RESERVE_S)
+        return opened
+
+    def ask(self, opened: Open) -> asyncio.Future[Scores] | Answer:
+        """Target and features; then the model is asked."""
+        auction, exchange, metrics = opened.auction, opened.exchange, self._metrics
+        profile = opened.profile if isinstance(opened.profile, Profile) else None
+        index, rates = opened.compiled.index, self._rates
+        started = perf_counter()
+        candidates = target(auction, exchange, profile, index, rates, opened.now_s, self._candidates_per_slot)
+        targeted = perf_counter()
+        metrics.observe_stage("target", targeted - started)
+        if not candidates:
+            return self._no_bid(NoBid(NoBidReason.NO_CAMPAIGN, auction.id), exchange)
+        opened.candidates = candidates
+        rows = features(candidates, auction, exchange, profile, rates, opened.now_s, as_csv=self._as_csv)
+        metrics.observe_stage("features", perf_counter() - targeted)
+        priors = [candidate.campaign.prior for candidate in candidates]
+        return self._scorer.score(rows, priors, opened.deadline_s - ENCODE_RESERVE_S)
+
+    def finish(self, opened: Open, scores: Scores) -> Answer:
+        """Price and encode. An answer that would come too late is a no-bid: it would cost the exchange's patience."""
+        auction, exchange, metrics = opened.auction, opened.exchange, self._metrics
+        if self._clock() >= opened.deadline_s:
+            return self._no_bid(NoBid(NoBidReason.INSUFFICIENT_TIME, auction.id), exchange)
+        started = perf_counter()
+        bids, reason = price(opened.candidates, scores.values, auction, exchange, self._rates)
+        priced = perf_counter()
+        metrics.observe_stage("price", priced - started)
+        if reason is not None:
+            return self._no_bid(NoBid(reason, auction.id), exchange)
+        body = opened.compiled.encoder.encode(auction, bids, exchange)
+        metrics.observe_stage("encode", perf_counter() - priced)
+        for bid in bids:
+            metrics.bid(bid.candidate.creative.spec.format)
+        return Answer(200, body, "bid")
+
+    def refuse(self, reason: NoBidReason, exchange: Exchange) -> Answer:
+        """A no-bid without reading the request: overload."""
+        return self._no_bid(NoBid(reason), exchange)
+
+    def _no_bid(self, no_bid: NoBid, exchange: Exchange) -> Answer:
+        self._metrics.no_bid(no_bid.reason)
+        body = self._catalog.current.index.encoder.no_bid(no_bid.auction_id, no_bid.reason, exchange)
+        return NO_CONTENT if body is None else Answer(200, body, "no_bid")

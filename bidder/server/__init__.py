@@ -1,0 +1,1 @@
+"""The door: the bid lane for bids, FastAPI for everything else."""

@@ -1,0 +1,92 @@
+"""uvicorn, made to stop the way a load balancer wants it.
+
+The rule kept here: on SIGTERM or SIGINT the process first says "not ready" while it goes on answering, then takes no
+new connections, lets requests under way end, and leaves. A second signal leaves at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from bidder.server.lane import App
+
+BACKLOG = 2048
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound socket; port 0 takes a free one. OSError names the address."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        raise OSError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
+    return bound
+
+
+def address_of(bound: socket.socket) -> str:
+    host, port = bound.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class Server(uvicorn.Server):
+    """`on_stop` is called at the first signal; the listeners close `drain_s` seconds later."""
+
+    def __init__(
+        self, app: App, *, keep_alive_s: int, drain_s: float, stop_s: float, on_stop: Callable[[], None]
+    ) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                log_config=None,
+                backlog=BACKLOG,
+                timeout_keep_alive=keep_alive_s,
+                timeout_graceful_shutdown=max(1, round(stop_s)),
+            )
+        )
+        self._drain_s = drain_s
+        self._on_stop = on_stop
+        self._stopping = False
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for bound in sockets or ():
+            print(f"bidder listening on {address_of(bound)}", flush=True)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """In place of uvicorn's handlers, which end the process by the signal before anything else is closed."""
+        loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, self.stop)
+        try:
+            yield
+        finally:
+            for number in _SIGNALS:
+                loop.remove_signal_handler(number)
+
+    def stop(self) -> None:
+        if self._stopping:
+            self.should_exit = self.force_exit = True
+            return
+        self._stopping = True
+        self._on_stop()
+        asyncio.get_running_loop().call_later(self._drain_s, self._close)
+
+    def _close(self) -> None:
+        self.should_exit = True

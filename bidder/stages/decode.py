@@ -1,0 +1,149 @@
+"""Bytes of a bid request → `Auction`.
+
+The rule kept here: read tolerantly, fail closed. A hint that cannot be read counts as absent; a restriction that cannot
+be read ends in a no-bid; what is no request at all is `MalformedError`. 2.5's places are read where 2.6's are empty.
+Only this stage (with its neighbours `impression`, `privacy` and `reading`) sees the dicts of `openrtb_schemas`.
+"""
+
+from __future__ import annotations
+
+from pydantic_core import ValidationError, from_json
+
+from bidder.domain import NOTHING, Auction, NoBid, NoBidReason
+from bidder.stages.impression import read_slots
+from bidder.stages.privacy import coarse, forbids_identifiers, profile_keys
+from bidder.stages.reading import all_categories, browser_of, extension, text
+from openrtb_schemas import DOOH, REQUEST, App, BidRequest, Content, Data, Device, Geo, Site, unreadable_restrictions
+
+MAX_SLOTS = 64
+"""Impressions read of one request; the rest get no bid. Bounds the work a request can ask for."""
+
+MAX_SEGMENTS = 256
+"""Segments of `user.data` read of one request."""
+
+
+class MalformedError(Exception):
+    """The body is no bid request: not JSON, or a required field is missing or of another type. An HTTP 400."""
+
+
+def decode(body: bytes) -> Auction | NoBid:
+    """The auction in `body`, or why it can't be bid on. Raises `MalformedError`.
+
+    Source: OpenRTB 2.6 §3.2; 2.5's places as in 2.6 Appendix B.
+    """
+    try:
+        request: BidRequest = REQUEST.validate_json(body)
+    except ValidationError as error:
+        return _refuse(body, error)
+    auction = Auction(id=request["id"], slots=[])
+    _read_terms(auction, request)
+    _read_inventory(auction, request)
+    device = request.get("device") or {}
+    _read_device(auction, device)
+    _read_user(auction, request, device)
+    auction.slots = read_slots(request["imp"][:MAX_SLOTS])
+    if auction.tmax_ms is not None and auction.tmax_ms <= 0:
+        return NoBid(NoBidReason.INSUFFICIENT_TIME, auction.id, f"tmax: {auction.tmax_ms} leaves no time to bid")
+    for slot in auction.slots:
+        if slot.floor_micros < 0:
+            return NoBid(NoBidReason.INVALID_REQUEST, auction.id, f"imp {slot.id}: bidfloor is negative")
+    return auction
+
+
+def _refuse(body: bytes, error: ValidationError) -> NoBid:
+    """A no-bid if restrictions are all that can't be read; otherwise raises `MalformedError`."""
+    unreadable = unreadable_restrictions(error)
+    if len(unreadable) < error.error_count():
+        details = error.errors(include_url=False, include_context=False, include_input=False)
+        first = next(detail for detail in details if detail["type"] != "restriction")
+        place = ".".join(str(step) for step in first["loc"]) or "body"
+        raise MalformedError(f"{place}: {first['msg']}") from None
+    return NoBid(NoBidReason.INVALID_REQUEST, str(from_json(body)["id"]), f"unreadable: {', '.join(unreadable[:5])}")
+
+
+def _read_terms(auction: Auction, request: BidRequest) -> None:
+    auction.tmax_ms = request.get("tmax")
+    auction.auction_type = request.get("at", 2)
+    auction.test = request.get("test", 0) == 1
+    auction.currencies = tuple(code.upper() for code in request.get("cur", ()))
+    auction.allowed_seats = frozenset(request.get("wseat", ()))
+    auction.blocked_seats = frozenset(request.get("bseat", ()))
+    languages = request.get("wlang") or request.get("wlangb")
+    if languages:
+        auction.allowed_languages = frozenset(tag[:2].lower() for tag in languages)
+    auction.category_taxonomy = request.get("cattax", 1)
+    auction.blocked_categories = frozenset(request.get("bcat", ()))
+    auction.allowed_categories = frozenset(request.get("acat", ()))
+    auction.blocked_domains = frozenset(domain.lower() for domain in request.get("badv", ()))
+    auction.blocked_bundles = frozenset(request.get("bapp", ()))
+
+
+def _read_inventory(auction: Auction, request: BidRequest) -> None:
+    """Site, app or DOOH; where a request carries several (it must not), app wins over site over DOOH."""
+    place: Site | App | DOOH | None
+    if (app := request.get("app")) is not None:
+        place, auction.channel = app, "app"
+        auction.bundle = text(app, "bundle")
+    elif (site := request.get("site")) is not None:
+        place, auction.channel = site, "site"
+        auction.page = text(site, "page")
+    elif (dooh := request.get("dooh")) is not None:
+        place, auction.channel = dooh, "dooh"
+    else:
+        return
+    auction.inventory_id = text(place, "id")
+    auction.domain = text(place, "domain").lower()
+    auction.publisher_id = text(place.get("publisher") or {}, "id")
+    content: Content = place.get("content") or {}
+    auction.categories = all_categories(place, content)
+    if content:
+        auction.content_language = (content.get("language") or content.get("langb") or "")[:2].lower()
+        auction.content_genre = text(content, "genre")
+        auction.content_rating = text(content, "contentrating")
+
+
+def _read_device(auction: Auction, device: Device) -> None:
+    auction.device_type = device.get("devicetype", 0)
+    auction.os = device.get("os", "").lower()
+    auction.os_version = device.get("osv", "")
+    auction.make = device.get("make", "").lower()
+    auction.model = device.get("model", "")
+    auction.browser = browser_of(device)
+    auction.connection_type = device.get("connectiontype", 0)
+    auction.carrier = device.get("carrier", "").lower()
+    auction.language = (device.get("language") or device.get("langb") or "")[:2].lower()
+    auction.screen_width = device.get("w", 0)
+    auction.screen_height = device.get("h", 0)
+
+
+def _read_user(auction: Auction, request: BidRequest, device: Device) -> None:
+    """Who and where, as far as the privacy signals allow."""
+    regs = request.get("regs") or {}
+    user = request.get("user") or {}
+    auction.coppa = regs.get("coppa") == 1
+    auction.redacted = forbids_identifiers(regs, device, user)
+    geo: Geo = device.get("geo") or user.get("geo") or {}
+    auction.country = text(geo, "country").upper()
+    auction.region = text(geo, "region")
+    auction.metro = text(geo, "metro")
+    auction.city = text(geo, "city").lower()
+    auction.utc_offset_min = geo.get("utcoffset")
+    latitude, longitude = geo.get("lat"), geo.get("lon")
+    if auction.redacted:
+        auction.latitude, auction.longitude = coarse(latitude), coarse(longitude)
+        return
+    auction.latitude, auction.longitude = latitude, longitude
+    auction.zip = text(geo, "zip")
+    auction.year_of_birth = user.get("yob", 0)
+    auction.gender = text(user, "gender")
+    auction.segments = _segments(user.get("data") or ())
+    auction.profile_keys = profile_keys(user, device, extension(user, "eids"))
+
+
+def _segments(data: list[Data] | tuple[()]) -> frozenset[str]:
+    found: list[str] = []
+    for provider in data:
+        found += [segment["id"] for segment in provider.get("segment", ()) if "id" in segment]
+        if len(found) > MAX_SEGMENTS:
+            break
+    return frozenset(found[:MAX_SEGMENTS]) if found else NOTHING

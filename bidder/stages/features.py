@@ -1,0 +1,244 @@
+"""`Candidate`s → the rows that the model scores, and that are logged and trained on.
+
+The rule kept here: a row is numbers and stable hashes of text, without learned state, in one fixed order; whoever
+changes the list changes `FEATURES_VERSION`. A row is context, then slot, then candidate, so that what candidates share
+is computed and packed once. Hashes are 24 bits wide: exact as float32. 0 means unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from hashlib import sha256
+from math import cos, pi, sin
+from struct import Struct
+from zlib import crc32
+
+from bidder.domain import MICROS, Auction, Candidate, Exchange, Profile, Rates, Rows, Slot
+from bidder.stages.bitmaps import version_of
+from bidder.stages.shard import hour_of_week
+
+CONTEXT = (
+    "hour_sin",
+    "hour_cos",
+    "weekday",
+    "exchange",
+    "channel",
+    "publisher",
+    "inventory",
+    "content_category",
+    "content_categories",
+    "content_language",
+    "content_genre",
+    "country",
+    "region",
+    "metro",
+    "city",
+    "device_type",
+    "os",
+    "os_major",
+    "make",
+    "model",
+    "browser",
+    "connection_type",
+    "carrier",
+    "language",
+    "screen_ratio",
+    "auction_type",
+    "slots",
+    "children",
+    "user_known",
+    "segments",
+    "impressions_today",
+    "hours_since_impression",
+)
+SLOT = (
+    "position",
+    "placement",
+    "floor_usd",
+    "interstitial",
+    "rewarded",
+    "viewability",
+    "deals",
+    "slot_tag",
+)
+CANDIDATE = (
+    "campaign",
+    "advertiser",
+    "creative",
+    "format",
+    "width",
+    "height",
+    "duration_s",
+    "skippable",
+    "goal",
+    "ad_category",
+    "has_deal",
+    "campaign_impressions",
+)
+FEATURES = CONTEXT + SLOT + CANDIDATE
+CATEGORICAL = (
+    "exchange",
+    "channel",
+    "publisher",
+    "inventory",
+    "content_category",
+    "content_language",
+    "content_genre",
+    "country",
+    "region",
+    "metro",
+    "city",
+    "os",
+    "make",
+    "model",
+    "browser",
+    "carrier",
+    "language",
+    "slot_tag",
+    "campaign",
+    "advertiser",
+    "creative",
+    "ad_category",
+)
+"""Those features that are hashes of text."""
+
+FEATURES_VERSION = sha256("\n".join(FEATURES).encode()).hexdigest()[:12]
+
+NEVER_SEEN_H = 24.0 * 30
+"""`hours_since_impression` of a user never seen, and its upper bound."""
+
+_CONTEXT = Struct(f"<{len(CONTEXT)}f")
+_SLOT = Struct(f"<{len(SLOT)}f")
+_CANDIDATE = Struct(f"<{len(CANDIDATE)}f")
+
+
+@lru_cache(maxsize=1 << 16)
+def hashed(text: str) -> int:
+    """A stable 24-bit hash; 0 for the empty text. Cached: saves 0.15 µs a known text."""
+    return crc32(text.encode("utf-8", "surrogatepass")) & 0xFFFFFF if text else 0
+
+
+def features(
+    candidates: Sequence[Candidate],
+    auction: Auction,
+    exchange: Exchange,
+    profile: Profile | None,
+    rates: Rates,
+    now_s: float,
+    *,
+    as_csv: bool = False,
+) -> Rows:
+    """One row a candidate, in their order: float32 little-endian, or CSV. `now_s`: Unix seconds at arrival."""
+    context = context_values(auction, exchange, profile, now_s)
+    if as_csv:
+        lines = [
+            ",".join([repr(value) for value in (*context, *slot_values(c.slot, rates), *candidate_values(c, profile))])
+            for c in candidates
+        ]
+        return Rows(len(lines), "\n".join([*lines, ""]).encode())
+    shared = _CONTEXT.pack(*context)
+    parts: list[bytes] = []
+    slot = None
+    for candidate in candidates:
+        if candidate.slot is not slot:
+            slot = candidate.slot
+            prefix = shared + _SLOT.pack(*slot_values(slot, rates))
+        parts.append(prefix)
+        parts.append(_CANDIDATE.pack(*candidate_values(candidate, profile)))
+    return Rows(len(candidates), b"".join(parts))
+
+
+def context_values(auction: Auction, exchange: Exchange, profile: Profile | None, now_s: float) -> tuple[float, ...]:
+    """The values of `CONTEXT`. Where the user's time is not known, UTC counts."""
+    hour = hour_of_week(now_s, auction.utc_offset_min)
+    if hour < 0:
+        hour = hour_of_week(now_s, 0)
+    angle = hour % 24 * pi / 12
+    version = version_of(auction.os_version)
+    impressions, since_h = _history(profile, now_s)
+    return (
+        sin(angle),
+        cos(angle),
+        hour // 24,
+        hashed(exchange.name),
+        hashed(auction.channel),
+        hashed(auction.publisher_id),
+        hashed(auction.bundle or auction.domain or auction.inventory_id),
+        hashed(min(auction.categories, default="")),
+        len(auction.categories),
+        hashed(auction.content_language),
+        hashed(auction.content_genre),
+        hashed(auction.country),
+        hashed(auction.region),
+        hashed(auction.metro),
+        hashed(auction.city),
+        _bounded(auction.device_type),
+        hashed(auction.os),
+        version[0] if version else 0,
+        hashed(auction.make),
+        hashed(auction.model),
+        hashed(auction.browser),
+        _bounded(auction.connection_type),
+        hashed(auction.carrier),
+        hashed(auction.language),
+        auction.screen_width / auction.screen_height if auction.screen_height > 0 else 0.0,
+        _bounded(auction.auction_type),
+        len(auction.slots),
+        auction.coppa,
+        bool(auction.profile_keys),
+        len(auction.segments | profile.segments) if profile else len(auction.segments),
+        impressions,
+        since_h,
+    )
+
+
+def _history(profile: Profile | None, now_s: float) -> tuple[float, float]:
+    if profile is None or not profile.last_impression_s:
+        return 0, NEVER_SEEN_H
+    since_h = (now_s - profile.last_impression_s) / 3600
+    return profile.impressions_today, min(max(since_h, 0.0), NEVER_SEEN_H)
+
+
+def slot_values(slot: Slot, rates: Rates) -> tuple[float, ...]:
+    """The values of `SLOT`."""
+    offer = slot.banner or slot.video or slot.audio
+    floor = slot.floor_micros
+    if floor and slot.floor_currency != "USD":
+        known = rates.knows(slot.floor_currency) and rates.knows("USD")
+        floor = rates.convert(floor, slot.floor_currency, "USD") if known else 0
+    return (
+        _bounded(offer.position) if offer else 0,
+        _bounded(slot.video.placement) if slot.video else 0,
+        min(floor / MICROS, 1e6),
+        slot.interstitial,
+        slot.rewarded,
+        slot.viewability,
+        len(slot.deals),
+        hashed(slot.tag_id),
+    )
+
+
+def candidate_values(candidate: Candidate, profile: Profile | None) -> tuple[float, ...]:
+    """The values of `CANDIDATE`."""
+    campaign, creative = candidate.campaign, candidate.creative
+    spec = creative.spec
+    return (
+        campaign.feature_hash,
+        hashed(campaign.advertiser_id),
+        creative.feature_hash,
+        spec.format,
+        spec.width,
+        spec.height,
+        spec.duration_s,
+        spec.skippable,
+        campaign.goal.kind,
+        hashed(campaign.categories[0]) if campaign.categories else 0,
+        candidate.deal is not None,
+        profile.campaign_impressions.get(campaign.id, 0) if profile else 0,
+    )
+
+
+def _bounded(code: int) -> int:
+    """A code of a list, kept where float32 is exact."""
+    return code if -1024 < code < 1024 else 1024

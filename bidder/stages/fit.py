@@ -1,0 +1,115 @@
+"""Does a creative fit a slot? Held against the creative's spec, once a spec and slot.
+
+The rule kept here: a creative that the slot refuses, or whose need the slot does not state to meet, does not fit.
+"""
+
+from __future__ import annotations
+
+from bidder.domain import (
+    BannerOffer,
+    Creative,
+    CreativeSpec,
+    Format,
+    MediaOffer,
+    NativeAsset,
+    NativeOffer,
+    Slot,
+)
+
+Size = tuple[int, int]
+ANY_SIZE: Size = (0, 0)
+
+SKIPPABLE_ATTRIBUTE = 16
+"""Creative attribute "has a skip button" (AdCOM creative attributes)."""
+
+
+def fits(spec: CreativeSpec, slot: Slot, languages: frozenset[str]) -> bool:
+    """Whether a creative of `spec` may be shown in `slot`. `languages`: those allowed for creatives; empty = any."""
+    if slot.secure and not spec.secure:
+        return False
+    if languages and spec.language not in languages:
+        return False
+    if spec.format is Format.BANNER:
+        return slot.banner is not None and banner_fits(spec, slot.banner)
+    if spec.format is Format.VIDEO:
+        return slot.video is not None and media_fits(spec, slot.video)
+    if spec.format is Format.AUDIO:
+        return slot.audio is not None and media_fits(spec, slot.audio)
+    return slot.native is not None and native_fits(spec, slot.native)
+
+
+def banner_fits(spec: CreativeSpec, offer: BannerOffer) -> bool:
+    """Source: §3.2.6. A banner that states neither sizes nor ranges takes nothing: nothing says what would fit."""
+    if (spec.width, spec.height) not in offer.sizes and not _in_ranges(spec, offer):
+        return False
+    if spec.banner_type in offer.blocked_types:
+        return False
+    if offer.mimes and not spec.mimes & offer.mimes:
+        return False
+    return spec.apis <= offer.apis and not spec.attributes & offer.blocked_attributes
+
+
+def _in_ranges(spec: CreativeSpec, offer: BannerOffer) -> bool:
+    """2.5's wmin to wmax and hmin to hmax, both given, in place of a list of sizes."""
+    width, height = offer.width_range, offer.height_range
+    if width is None or height is None:
+        return False
+    return width[0] <= spec.width <= width[1] and height[0] <= spec.height <= height[1]
+
+
+def media_fits(spec: CreativeSpec, offer: MediaOffer) -> bool:
+    """Source: §3.2.7, §3.2.8, §7.4 (skippability)."""
+    if offer.mimes and not spec.mimes & offer.mimes:
+        return False
+    if offer.protocols and not spec.protocols & offer.protocols:
+        return False
+    if offer.linearity is not None and spec.linearity != offer.linearity:
+        return False
+    if offer.required_durations_s:
+        if spec.duration_s not in offer.required_durations_s:
+            return False
+    elif spec.duration_s < offer.min_duration_s or (offer.max_duration_s and spec.duration_s > offer.max_duration_s):
+        return False
+    if spec.skippable and (offer.skippable is False or SKIPPABLE_ATTRIBUTE in offer.blocked_attributes):
+        return False
+    return spec.apis <= offer.apis and not spec.attributes & offer.blocked_attributes
+
+
+def has_playable_file(creative: Creative, offer: MediaOffer) -> bool:
+    """Whether one file of the creative has a type, delivery and bitrate that the player takes, all at once."""
+    low, high = offer.min_bitrate_kbps or 0, offer.max_bitrate_kbps or 1 << 30
+    return any(
+        (not offer.mimes or file.mime in offer.mimes)
+        and (not offer.delivery or file.delivery in offer.delivery)
+        and low <= file.bitrate_kbps <= high
+        for file in creative.media
+    )
+
+
+def native_fits(spec: CreativeSpec, offer: NativeOffer) -> bool:
+    """Source: Native 1.2 §4.2: every required asset can be filled."""
+    if not spec.apis <= offer.apis or spec.attributes & offer.blocked_attributes:
+        return False
+    return all(_fills(spec, asset) for asset in offer.assets if asset.required)
+
+
+def _fills(spec: CreativeSpec, asset: NativeAsset) -> bool:
+    if asset.kind == "title":
+        return spec.title_length > 0 and (not asset.max_length or spec.title_length <= asset.max_length)
+    if asset.kind == "data":
+        return any(
+            kind == asset.type and (not asset.max_length or length <= asset.max_length) for kind, length in spec.texts
+        )
+    if asset.kind == "image":
+        return any(_image_fits(image, asset) for image in spec.images)
+    return False
+
+
+def _image_fits(image: tuple[int, int, int, str], asset: NativeAsset) -> bool:
+    kind, width, height, mime = image
+    return (
+        (not asset.type or kind == asset.type)
+        and (not asset.mimes or mime in asset.mimes)
+        and (width == asset.width if asset.width else width >= asset.min_width)
+        and (height == asset.height if asset.height else height >= asset.min_height)
+    )

@@ -1,0 +1,213 @@
+"""The impressions of a bid request → `Slot`s, each with the formats it would take.
+
+The rule kept here: what a slot will not take is never lost; a native request that cannot be read makes the slot take
+no native ad.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+import orjson
+
+from bidder.domain import (
+    MICROS,
+    NO_CODES,
+    NOTHING,
+    BannerOffer,
+    Deal,
+    MediaOffer,
+    NativeAsset,
+    NativeOffer,
+    Slot,
+)
+from openrtb_schemas import NATIVE_REQUEST, AssetRequest, Audio, Banner, Imp, Native, NativeMarkupRequest, Video
+from openrtb_schemas import Deal as DealObject
+
+
+def micros(amount: float | None) -> int:
+    """An amount of money in micro-units, rounded up: a floor is never read lower than it stands."""
+    if not amount:
+        return 0
+    nearest = round(amount * MICROS)
+    return nearest if abs(nearest - amount * MICROS) < 1e-3 else int(amount * MICROS) + (amount > 0)
+
+
+def read_slots(impressions: list[Imp]) -> list[Slot]:
+    """Slots in the request's order. Impressions that share an id are left out: an answer could mean either."""
+    slots = [_slot(imp) for imp in impressions]
+    if len(slots) > 1:
+        uses = Counter(slot.id for slot in slots)
+        slots = [slot for slot in slots if uses[slot.id] == 1]
+    return slots
+
+
+def _slot(imp: Imp) -> Slot:
+    """Source: §3.2.4."""
+    slot = Slot(
+        id=imp["id"],
+        floor_micros=micros(imp.get("bidfloor")),
+        floor_currency=imp.get("bidfloorcur", "USD").upper(),
+        secure=imp.get("secure") == 1,
+        interstitial=imp.get("instl") == 1,
+        rewarded=imp.get("rwdd") == 1 or _rewarded_by_prebid(imp),
+        tag_id=imp.get("tagid", ""),
+        expiry_s=max(0, imp.get("exp", 0)),
+    )
+    if (banner := imp.get("banner")) is not None:
+        slot.banner = _banner(banner)
+    if (video := imp.get("video")) is not None:
+        slot.video = _video(video)
+    if (audio := imp.get("audio")) is not None:
+        slot.audio = _media(audio)
+    if (native := imp.get("native")) is not None:
+        slot.native = _native(native)
+    if pmp := imp.get("pmp"):
+        slot.private = pmp.get("private_auction", 0) == 1
+        slot.deals = tuple(_deal(deal) for deal in pmp.get("deals", ()))
+    for metric in imp.get("metric", ()):
+        if metric["type"] == "viewability":
+            slot.viewability = metric["value"]
+    return slot
+
+
+def _rewarded_by_prebid(imp: Imp) -> bool:
+    """Before `rwdd`, Prebid marked rewarded inventory in `imp.ext.prebid`."""
+    prebid = (imp.get("ext") or {}).get("prebid")
+    return isinstance(prebid, dict) and prebid.get("is_rewarded_inventory") == 1
+
+
+def _deal(deal: DealObject) -> Deal:
+    """Source: §3.2.12."""
+    return Deal(
+        id=deal["id"],
+        floor_micros=micros(deal.get("bidfloor")),
+        floor_currency=deal.get("bidfloorcur", "USD").upper(),
+        auction_type=deal.get("at"),
+        seats=_texts(deal.get("wseat")),
+        domains=frozenset(domain.lower() for domain in deal.get("wadomain", ())),
+        guaranteed=deal.get("guar") == 1,
+    )
+
+
+def _banner(banner: Banner) -> BannerOffer:
+    """Source: §3.2.6; wmin to hmax as in 2.5 §3.2.6. Without a format list, w and h count."""
+    sizes = [(size["w"], size["h"]) for size in banner.get("format", ()) if "w" in size and "h" in size]
+    if not sizes and "w" in banner and "h" in banner:
+        sizes = [(banner["w"], banner["h"])]
+    return BannerOffer(
+        sizes=tuple(dict.fromkeys(sizes)),
+        width_range=_span(banner.get("wmin"), banner.get("wmax")),
+        height_range=_span(banner.get("hmin"), banner.get("hmax")),
+        position=banner.get("pos", 0),
+        mimes=_texts(banner.get("mimes")),
+        apis=_codes(banner.get("api")),
+        blocked_attributes=_codes(banner.get("battr")),
+        blocked_types=_codes(banner.get("btype")),
+    )
+
+
+def _span(low: int | None, high: int | None) -> tuple[int, int] | None:
+    return None if low is None and high is None else (low or 1, high or 1 << 30)
+
+
+def _media(media: Video | Audio) -> MediaOffer:
+    """What video and audio have in common. Source: §3.2.7, §3.2.8."""
+    per_second = media.get("mincpmpersec")
+    return MediaOffer(
+        mimes=_texts(media.get("mimes")),
+        protocols=_codes(media.get("protocols")),
+        apis=_codes(media.get("api")),
+        blocked_attributes=_codes(media.get("battr")),
+        min_duration_s=media.get("minduration", 0),
+        max_duration_s=media.get("maxduration"),
+        required_durations_s=_codes(media.get("rqddurs")),
+        delivery=_codes(media.get("delivery")),
+        min_bitrate_kbps=media.get("minbitrate"),
+        max_bitrate_kbps=media.get("maxbitrate"),
+        start_delay=media.get("startdelay"),
+        floor_per_second_micros=None if per_second is None else micros(per_second),
+        duration_floors=tuple(
+            (floor.get("mindur", 0), floor.get("maxdur", 0), micros(floor.get("bidfloor")))
+            for floor in media.get("durfloors", ())
+        ),
+    )
+
+
+def _video(video: Video) -> MediaOffer:
+    """Source: §3.2.7; `protocol` and `placement` as in 2.5."""
+    offer = _media(video)
+    if "protocol" in video and not offer.protocols:
+        offer.protocols = frozenset((video["protocol"],))
+    offer.linearity = video.get("linearity")
+    offer.skippable = None if "skip" not in video else video["skip"] == 1
+    offer.width = video.get("w", 0)
+    offer.height = video.get("h", 0)
+    offer.position = video.get("pos", 0)
+    offer.placement = video.get("plcmt") or video.get("placement") or 0
+    return offer
+
+
+def _native(native: Native) -> NativeOffer | None:
+    """Source: §3.2.9, Native 1.2 §4. A request that cannot be read, or asks for no asset, offers nothing."""
+    try:
+        raw = native["request"]
+        parsed = orjson.loads(raw) if isinstance(raw, str) else raw
+        markup: NativeMarkupRequest = NATIVE_REQUEST.validate_python(parsed)
+    except ValueError:
+        return None
+    assets = tuple(_asset(asset) for asset in markup["assets"])
+    if not assets:
+        return None
+    return NativeOffer(
+        assets=assets,
+        version=markup.get("ver") or native.get("ver") or "1.2",
+        wrapped="assets" not in parsed,
+        apis=_codes(native.get("api")),
+        blocked_attributes=_codes(native.get("battr")),
+        context=markup.get("context", 0),
+        placement_type=markup.get("plcmttype", 0),
+        event_trackers=tuple(
+            (tracker["event"], _codes(tracker.get("methods"))) for tracker in markup.get("eventtrackers", ())
+        ),
+    )
+
+
+def _asset(asset: AssetRequest) -> NativeAsset:
+    number, required = asset["id"], asset.get("required", 0) == 1
+    if (title := asset.get("title")) is not None:
+        return NativeAsset(number, required, "title", max_length=title["len"])
+    if (image := asset.get("img")) is not None:
+        return NativeAsset(
+            number,
+            required,
+            "image",
+            type=image.get("type", 0),
+            width=image.get("w", 0),
+            height=image.get("h", 0),
+            min_width=image.get("wmin", 0),
+            min_height=image.get("hmin", 0),
+            mimes=_texts(image.get("mimes")),
+        )
+    if (data := asset.get("data")) is not None:
+        return NativeAsset(number, required, "data", type=data["type"], max_length=data.get("len", 0))
+    if (video := asset.get("video")) is not None:
+        return NativeAsset(
+            number,
+            required,
+            "video",
+            mimes=_texts(video["mimes"]),
+            min_duration_s=video["minduration"],
+            max_duration_s=video["maxduration"],
+            protocols=_codes(video["protocols"]),
+        )
+    return NativeAsset(number, required, "unknown")
+
+
+def _texts(values: Iterable[str] | None) -> frozenset[str]:
+    return frozenset(values) if values else NOTHING
+
+
+def _codes(values: Iterable[int] | None) -> frozenset[int]:
+    return frozenset(values) if values else NO_CODES

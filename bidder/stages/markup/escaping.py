@@ -1,0 +1,67 @@
+"""How text gets into URLs, attributes and CDATA sections.
+
+The rule kept here: what `url`, `value`, `request_value` and `parameter` return is ASCII without quotes, angle brackets,
+backslashes, spaces or control characters, so it is inert in HTML, JavaScript strings, XML and JSON; in HTML only `&` is
+left to escape.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from urllib.parse import quote
+
+MAX_ID_CHARS = 128
+"""Longer ids from a request are cut in URLs: 10 KB must not come back ten times. The bid's id tells them apart."""
+
+# Legal in a URL, less the apostrophe; braces and square brackets stand in macros: ${AUCTION_PRICE}, [ERRORCODE].
+_URL_CHARS = "!#$%&()*+,-./:;=?@[]_~{}"
+# XML 1.0, section 2.2: no other character may stand in a document, escaped or not.
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_ENCODED_MACRO = re.compile(r"%24%7B(AUCTION_[A-Z_]+)(?:%3A([A-Z0-9]+))?%7D")
+
+
+def clean(text: str) -> str:
+    """`text` without the characters that XML forbids: control characters, lone surrogates."""
+    return _NOT_XML.sub("", text)
+
+
+def url(text: str) -> str:
+    """A URL from the catalog, with what a URL may not hold percent-encoded. Macros stay as they are."""
+    return quote(text.strip(), safe=_URL_CHARS, errors="replace")
+
+
+def value(text: str) -> str:
+    """An id as the value of a query parameter. A macro inside an id is encoded too, so no exchange replaces it."""
+    return quote(text, safe="", errors="replace")
+
+
+def request_value(text: str) -> str:
+    """The same for an id that a request brought, cut to MAX_ID_CHARS."""
+    return value(text[:MAX_ID_CHARS])
+
+
+def parameter(target: str) -> str:
+    """A whole URL from the catalog as the value of a query parameter. The exchange's macros in it stay readable to the
+    exchange: they must never be percent-encoded (section 4.4)."""
+    return _ENCODED_MACRO.sub(_macro, quote(target.strip(), safe="", errors="replace"))
+
+
+def attribute(text: str) -> str:
+    """`text` as the value of a double-quoted attribute, HTML or XML."""
+    return html.escape(text, quote=True)
+
+
+def cdata(text: str) -> str:
+    """`text` as a CDATA section; a `]]>` inside is split over two."""
+    return "<![CDATA[" + text.replace("]]>", "]]]]><![CDATA[>") + "]]>"
+
+
+def is_script(tracker: str) -> bool:
+    """Whether a tracker is JavaScript rather than a pixel: its path ends in `.js`."""
+    return tracker.partition("?")[0].partition("#")[0].endswith(".js")
+
+
+def _macro(match: re.Match[str]) -> str:
+    name, encoding = match.groups()
+    return f"${{{name}:{encoding}}}" if encoding else f"${{{name}}}"

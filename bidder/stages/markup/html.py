@@ -1,0 +1,63 @@
+"""Banner markup: the creative's own HTML, or a linked image, with click and impression tracking.
+
+The rule kept here: a URL is escaped for where it stands. In a tag `&` becomes `&amp;`; in a script element it stays.
+"""
+
+from __future__ import annotations
+
+from bidder.domain import Creative
+from bidder.stages.markup.escaping import attribute, clean, is_script, url
+from bidder.stages.markup.notices import RAW_TRAIL, TRAIL, Notices
+
+CLICK_MACRO = "${CLICK_URL}"
+_PIXEL = '<img src="%s" width="1" height="1" style="display:none" alt="">'
+_SCRIPT = '<script src="%s" async></script>'
+
+
+class Banner:
+    """The markup of one banner creative, ready but for the ids of the bid."""
+
+    __slots__ = ("_template",)
+
+    def __init__(self, creative: Creative, notices: Notices | None) -> None:
+        click = notices.click(redirect=True) if notices else url(creative.landing_url)
+        body = _with_click(clean(creative.html), click) if creative.html else _linked_image(creative, click)
+        self._template = _inside_body(body, _trackers(creative, notices))
+
+    def render(self, trail: str) -> str:
+        """The markup for one bid. `trail`: see `notices.trail`."""
+        return self._template.replace(TRAIL, trail.replace("&", "&amp;")).replace(RAW_TRAIL, trail)
+
+
+def _with_click(html: str, click: str) -> str:
+    """`html` with the click macro replaced; whether a script element is open decides how `&` is written."""
+    in_tag, in_script = attribute(click), click.replace(TRAIL, RAW_TRAIL)
+    done, *rest = html.split(CLICK_MACRO)
+    for piece in rest:
+        before = done.lower()
+        done += (in_script if before.rfind("<script") > before.rfind("</script") else in_tag) + piece
+    return done
+
+
+def _linked_image(creative: Creative, click: str) -> str:
+    alt = attribute(clean(creative.title))
+    if creative.preview_url:
+        spec = creative.spec
+        size = f' width="{spec.width}" height="{spec.height}"' if spec.width and spec.height else ""
+        shown = f'<img src="{attribute(url(creative.preview_url))}"{size} alt="{alt}" style="border:0">'
+    else:
+        shown = alt or attribute(url(creative.landing_url))
+    return f'<a href="{attribute(click)}" target="_blank" rel="noopener">{shown}</a>'
+
+
+def _trackers(creative: Creative, notices: Notices | None) -> str:
+    urls = [url(tracker) for tracker in creative.impression_trackers]
+    if notices:
+        urls.append(notices.impression())
+    return "".join((_SCRIPT if is_script(each) else _PIXEL) % attribute(each) for each in urls)
+
+
+def _inside_body(html: str, trackers: str) -> str:
+    """`trackers` at the end, but inside the body where the creative is a whole document."""
+    end = html.lower().rfind("</body")
+    return html + trackers if end < 0 else html[:end] + trackers + html[end:]

@@ -1,0 +1,63 @@
+"""The URLs by which the bidder hears of its bids: win, billing, loss; from the ad impression, click, event, error.
+
+The rule kept here: ids are written as values, percent-encoded, and macros stand only for what the exchange alone knows.
+Substitution is plain text replacement (section 4.4), so a macro for an id with an `&` in it would break the URL.
+No identifier of a person is ever part of a URL.
+
+Query parameters: auction, bid, imp, campaign, creative, exchange; win: price, cur, seat, mbr, min; billing: price, cur
+and for DOOH multiplier; loss: loss, price, cur, min; click: go (1: on to the landing page); event: event; error: code.
+"""
+
+from __future__ import annotations
+
+from bidder.stages.markup.escaping import url, value
+
+TRAIL = "\x00"
+"""Stands in a template where `trail()` goes. Catalog text never holds it: see `escaping.clean` and `escaping.url`."""
+
+RAW_TRAIL = "\x01"
+"""The same inside an HTML script element, where `&` is not escaped."""
+
+BID_ID = "\x02"
+"""Stands in a template where the bid's id goes, percent-encoded."""
+
+MULTIPLIER = "&multiplier=${AUCTION_MULTIPLIER}"
+"""Added to a DOOH billing URL: how many impressions one play counts for (section 7.9.4)."""
+
+
+def trail(auction: str, bid: str, imp: str) -> str:
+    """The part of every query that differs between bids; the arguments are already percent-encoded."""
+    return f"auction={auction}&bid={bid}&imp={imp}"
+
+
+class Notices:
+    """URL templates for one creative of one campaign on one exchange. `base` is the public URL of our server."""
+
+    __slots__ = ("_base", "_constant", "billing", "loss", "win")
+
+    def __init__(self, base: str, campaign_id: str, creative_id: str, exchange: str, price_macro: str) -> None:
+        self._base = url(base).rstrip("/")
+        self._constant = f"&campaign={value(campaign_id)}&creative={value(creative_id)}&exchange={value(exchange)}"
+        price = f"&price={price_macro}&cur=${{AUCTION_CURRENCY}}"
+        self.win = self._url("win", price + "&seat=${AUCTION_SEAT_ID}&mbr=${AUCTION_MBR}&min=${AUCTION_MIN_TO_WIN}")
+        self.billing = self._url("billing", price)
+        self.loss = self._url("loss", "&loss=${AUCTION_LOSS}" + price + "&min=${AUCTION_MIN_TO_WIN}")
+
+    def _url(self, endpoint: str, rest: str = "") -> str:
+        return f"{self._base}/notice/{endpoint}?{TRAIL}{self._constant}{rest}"
+
+    def impression(self) -> str:
+        return self._url("impression")
+
+    def click(self, *, redirect: bool = False) -> str:
+        """Counts; with `redirect`, also goes on to the landing page, which the server takes from the catalog: a URL in
+        the query would make it an open redirect."""
+        return self._url("click", "&go=1" if redirect else "")
+
+    def event(self, name: str) -> str:
+        """A step of playing: start, firstQuartile, midpoint, thirdQuartile, complete, skip."""
+        return self._url("event", f"&event={name}")
+
+    def error(self) -> str:
+        """[ERRORCODE] is VAST's macro; the player fills it in."""
+        return self._url("error", "&code=[ERRORCODE]")

@@ -1,0 +1,180 @@
+"""Video and audio markup: an inline VAST document of the version that the player takes, or DAAST where only that is.
+
+The rule kept here: elements stand in the order of that version's XML schema. VAST 2.0 and 3.0, and DAAST after them,
+share one order; VAST 4.x has another, and asks for UniversalAdId and, from 4.1, AdServingId.
+
+Protocol codes are those of AdCOM's creative subtypes for audio and video: 2 VAST 2.0, 3 VAST 3.0, 7 VAST 4.0,
+9 DAAST 1.0, 11 VAST 4.1, 13 VAST 4.2, 15 VAST 4.3. Wrappers are never sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bidder.domain import Creative, Format, MediaFile, MediaOffer
+from bidder.stages.markup.escaping import attribute, cdata, clean, url
+from bidder.stages.markup.notices import BID_ID, TRAIL, Notices
+
+AD_SYSTEM = "rtb-bidder"
+VAST2, VAST3, VAST40, DAAST, VAST41, VAST42, VAST43 = 2, 3, 7, 9, 11, 13, 15
+
+_VERSIONS = {VAST2: "2.0", VAST3: "3.0", VAST40: "4.0", VAST41: "4.1", VAST42: "4.2", VAST43: "4.3", DAAST: "1.0"}
+_BEST_FIRST = (VAST43, VAST42, VAST41, VAST40, VAST3, VAST2, DAAST)
+_IF_NOT_SAID = {Format.VIDEO: VAST3, Format.AUDIO: VAST41}  # read by most players; the first VAST that knows audio
+_FOUR = frozenset({VAST40, VAST41, VAST42, VAST43})
+_HAS_SERVING_ID = _FOUR - {VAST40}
+_HAS_ID_VALUE = frozenset({VAST40, VAST41})  # UniversalAdId said its id twice
+_FILES = "\x03"  # stands in the document where the media files go
+_EVENTS = ("start", "firstQuartile", "midpoint", "thirdQuartile", "complete")
+_UNCATEGORISED = "IAB24"  # DAAST wants a category even where the campaign has none
+
+
+def choose_protocol(format: Format, offered: frozenset[int], able: frozenset[int]) -> int:
+    """The newest version that the player offers and the creative is able to be delivered in; an empty set is any.
+
+    DAAST is for audio and comes last. Where the player says nothing: VAST 3.0 for video, 4.1 for audio, if able."""
+    usual = _IF_NOT_SAID[format]
+    if not offered and (not able or usual in able):
+        return usual
+    common = offered & able if offered and able else offered or able
+    for code in _BEST_FIRST:
+        if code in common and (code != DAAST or format is Format.AUDIO):
+            return code
+    return usual
+
+
+class Vast:
+    """The document for one creative in one version, ready but for the files that the player takes and the bid's ids."""
+
+    __slots__ = ("_after", "_before", "_files")
+
+    def __init__(
+        self,
+        creative: Creative,
+        protocol: int,
+        skippable: bool,
+        notices: Notices | None,
+        categories: Sequence[str] = (),
+    ) -> None:
+        self._files = tuple((file, _media_file(creative, file, protocol)) for file in creative.media)
+        document = _document(creative, protocol, skippable, notices, categories)
+        self._before, _, self._after = document.partition(_FILES)
+
+    def render(self, offer: MediaOffer, trail: str, bid_id: str) -> str:
+        """The markup for one bid. `trail`: see `notices.trail`; `bid_id` is percent-encoded.
+
+        Where no file meets the offer's type, delivery and bitrate at once, every file is sent: the player chooses."""
+        files = [xml for file, xml in self._files if plays(file, offer)] or [xml for _, xml in self._files]
+        before = self._before.replace(TRAIL, trail).replace(BID_ID, bid_id)
+        return before + "".join(files) + self._after.replace(TRAIL, trail)
+
+
+def plays(file: MediaFile, offer: MediaOffer) -> bool:
+    """Whether the player takes this file: MIME type, delivery and bitrate (sections 3.2.7, 3.2.8)."""
+    return (
+        (not offer.mimes or file.mime in offer.mimes)
+        and (not offer.delivery or file.delivery in offer.delivery)
+        and (not offer.min_bitrate_kbps or file.bitrate_kbps >= offer.min_bitrate_kbps)
+        and (not offer.max_bitrate_kbps or file.bitrate_kbps <= offer.max_bitrate_kbps)
+    )
+
+
+def _document(
+    creative: Creative,
+    protocol: int,
+    skippable: bool,
+    notices: Notices | None,
+    categories: Sequence[str],
+) -> str:
+    root = "DAAST" if protocol == DAAST else "VAST"
+    namespace = ' xmlns="http://www.iab.com/VAST"' if protocol in _FOUR else ""
+    audio = creative.spec.format is Format.AUDIO and protocol in _HAS_SERVING_ID
+    kind = ' adType="audio"' if audio else ""
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>'
+        f'<{root} version="{_VERSIONS[protocol]}"{namespace}><Ad id="{_id(creative)}"{kind}><InLine>'
+        f"<AdSystem>{AD_SYSTEM}</AdSystem>"
+        + _about(creative, protocol, notices, categories)
+        + f'<Creatives><Creative id="{_id(creative)}">{_linear(creative, protocol, skippable, notices)}'
+        f"{_universal_ad_id(creative, protocol)}</Creative></Creatives></InLine></Ad></{root}>"
+    )
+
+
+def _about(creative: Creative, protocol: int, notices: Notices | None, categories: Sequence[str]) -> str:
+    """What stands between AdSystem and Creatives."""
+    title = f"<AdTitle>{cdata(clean(creative.title or creative.id))}</AdTitle>"
+    error = f"<Error>{cdata(notices.error())}</Error>" if notices else ""
+    impressions = _impressions(creative, notices)
+    if protocol in _FOUR:
+        serving_id = f"<AdServingId>{BID_ID}</AdServingId>" if protocol in _HAS_SERVING_ID else ""
+        return error + impressions + serving_id + title
+    if protocol == DAAST:
+        title += f"<Category>{cdata(clean(categories[0] if categories else _UNCATEGORISED))}</Category>"
+    return title + error + impressions
+
+
+def _impressions(creative: Creative, notices: Notices | None) -> str:
+    """At least one is mandatory; about:blank is the placeholder that VAST 4.2 names."""
+    urls = [url(tracker) for tracker in creative.impression_trackers]
+    if notices:
+        urls.append(notices.impression())
+    return "".join(f"<Impression>{cdata(each)}</Impression>" for each in urls or ["about:blank"])
+
+
+def _linear(creative: Creative, protocol: int, skippable: bool, notices: Notices | None) -> str:
+    skips = skippable and protocol != VAST2  # 2.0 knows no skipping
+    offset = f' skipoffset="{_clock(creative.skip_after_s)}"' if skips else ""
+    duration = f"<Duration>{_clock(creative.spec.duration_s)}</Duration>"
+    events = _tracking(notices, (*_EVENTS, "skip") if skips else _EVENTS) if notices else ""
+    media = f"<MediaFiles>{_FILES}</MediaFiles>"
+    clicks = _clicks(creative, protocol, notices)
+    if protocol in _FOUR:
+        return f"<Linear{offset}>{events}{duration}{media}{clicks}</Linear>"
+    return f"<Linear{offset}>{duration}{events}{clicks}{media}</Linear>"
+
+
+def _tracking(notices: Notices, events: Sequence[str]) -> str:
+    tracked = (f'<Tracking event="{name}">{cdata(notices.event(name))}</Tracking>' for name in events)
+    return f"<TrackingEvents>{''.join(tracked)}</TrackingEvents>"
+
+
+def _clicks(creative: Creative, protocol: int, notices: Notices | None) -> str:
+    """The player opens the landing page itself and calls our click tracker besides: no redirect."""
+    through = f"<ClickThrough>{cdata(url(creative.landing_url))}</ClickThrough>" if creative.landing_url else ""
+    tracking = f"<ClickTracking>{cdata(notices.click())}</ClickTracking>" if notices else ""
+    if not through and not tracking:
+        return ""
+    element = "AdInteractions" if protocol == DAAST else "VideoClicks"
+    return f"<{element}>{tracking + through if protocol in _FOUR else through + tracking}</{element}>"
+
+
+def _media_file(creative: Creative, file: MediaFile, protocol: int) -> str:
+    attributes = {"delivery": "streaming" if file.delivery == 1 else "progressive", "type": file.mime}
+    if protocol == DAAST:
+        attributes["id"] = f"{creative.id}-{file.bitrate_kbps}"
+    else:
+        attributes |= {"width": str(file.width), "height": str(file.height)}  # 0 for audio
+    if file.bitrate_kbps:
+        attributes["bitrate"] = str(file.bitrate_kbps)
+    if creative.spec.format is Format.VIDEO:
+        attributes |= {"scalable": "true", "maintainAspectRatio": "true"}
+    if file.mime == "application/javascript":
+        attributes["apiFramework"] = "VPAID"
+    written = "".join(f' {name}="{attribute(clean(text))}"' for name, text in attributes.items())
+    return f"<MediaFile{written}>{cdata(url(file.url))}</MediaFile>"
+
+
+def _universal_ad_id(creative: Creative, protocol: int) -> str:
+    if protocol not in _FOUR:
+        return ""
+    twice = f' idValue="{_id(creative)}"' if protocol in _HAS_ID_VALUE else ""
+    return f'<UniversalAdId idRegistry="unknown"{twice}>{_id(creative)}</UniversalAdId>'
+
+
+def _id(creative: Creative) -> str:
+    return attribute(clean(creative.id))
+
+
+def _clock(seconds: int) -> str:
+    """HH:MM:SS."""
+    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"

@@ -1,0 +1,63 @@
+"""Small readings of request dicts that several parts of decoding share.
+
+The rule kept here: 2.6's place wins over 2.5's `ext` place; absent is "", never None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bidder.domain import NOTHING
+from openrtb_schemas import Device
+
+# The order matters: Edge and Opera also say Chrome, Chrome also says Safari.
+_BROWSERS = (
+    ("edg", "edge"),
+    ("opr/", "opera"),
+    ("samsungbrowser", "samsung"),
+    ("firefox", "firefox"),
+    ("fxios", "firefox"),
+    ("crios", "chrome"),
+    ("chrome", "chrome"),
+    ("safari", "safari"),
+)
+MAX_USER_AGENT = 1024
+
+
+def text(source: Mapping[str, Any], key: str) -> str:
+    value = source.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def extension(source: Mapping[str, Any], key: str) -> Any:
+    """`source[key]`, or `source["ext"][key]` where 2.5 keeps it."""
+    value = source.get(key)
+    if value is None and (ext := source.get("ext")):
+        return ext.get(key)
+    return value
+
+
+def all_categories(place: Mapping[str, Any], content: Mapping[str, Any]) -> frozenset[str]:
+    """All categories of a site or app, its section, its page and its content."""
+    found = [*place.get("cat", ()), *place.get("sectioncat", ()), *place.get("pagecat", ()), *content.get("cat", ())]
+    return frozenset(found) if found else NOTHING
+
+
+def browser_of(device: Device) -> str:
+    """The browser's family, from the structured user agent (§3.2.29) if there is one, else from `ua`; "" = unknown."""
+    agent = device.get("sua")
+    if agent and (browsers := agent.get("browsers")):
+        brands = " ".join(browser.get("brand", "") for browser in browsers).lower()
+        for token, name in (("edge", "edge"), ("opera", "opera"), ("samsung", "samsung"), ("chrom", "chrome")):
+            if token in brands:
+                return name
+        return "other"
+    raw = device.get("ua")
+    if not raw:
+        return ""
+    lowered = raw[:MAX_USER_AGENT].lower()
+    for token, name in _BROWSERS:
+        if token in lowered:
+            return name
+    return "other"

@@ -1,0 +1,290 @@
+"""A run of campaigns as bitmaps, and the facts of a request that are held against them.
+
+The rule kept here: an unknown fact passes only campaigns that do not ask for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bidder.domain import (
+    NOTHING,
+    SLOT_ATTRIBUTES,
+    Auction,
+    Campaign,
+    Creative,
+    CreativeSpec,
+    Exchange,
+    Format,
+    Profile,
+    Slot,
+)
+from bidder.stages.bitmaps import Circles, Include, Masks, Versions, mask_of
+from bidder.stages.fit import fits
+
+VIEWABLE = 0.5
+HOURS_A_WEEK = 168
+
+# Dimensions in which a request has one value: the name of the fact, and the campaign's values.
+_ONE: tuple[tuple[str, Callable[[Campaign], Iterable[Any]]], ...] = (
+    ("exchange", lambda c: c.targeting.exchanges),
+    ("channel", lambda c: c.targeting.channels),
+    ("country", lambda c: c.targeting.countries),
+    ("region", lambda c: c.targeting.regions),
+    ("metro", lambda c: c.targeting.metros),
+    ("city", lambda c: c.targeting.cities),
+    ("zip", lambda c: c.targeting.zips),
+    ("device_type", lambda c: c.targeting.device_types),
+    ("os", lambda c: c.targeting.operating_systems),
+    ("connection_type", lambda c: c.targeting.connection_types),
+    ("carrier", lambda c: c.targeting.carriers),
+    ("language", lambda c: c.targeting.languages),
+    ("app", lambda c: c.targeting.apps),
+    ("bundle", lambda c: c.targeting.bundles),
+    ("publisher", lambda c: c.targeting.publishers),
+    ("hour", lambda c: c.targeting.hours),
+)
+# Dimensions in which it has several: one of them must be named.
+_SEVERAL: tuple[tuple[str, Callable[[Campaign], Iterable[str]]], ...] = (
+    ("sites", lambda c: c.targeting.sites),
+    ("categories", lambda c: c.targeting.categories),
+    ("segments", lambda c: c.targeting.segments),
+)
+# What a campaign avoids.
+_AVOIDED: tuple[tuple[str, Callable[[Campaign], Iterable[str]]], ...] = (
+    ("countries", lambda c: c.targeting.excluded_countries),
+    ("sites", lambda c: c.targeting.excluded_sites),
+    ("apps", lambda c: c.targeting.excluded_apps),
+    ("bundles", lambda c: c.targeting.excluded_bundles),
+    ("publishers", lambda c: c.targeting.excluded_publishers),
+    ("categories", lambda c: c.targeting.excluded_categories),
+    ("segments", lambda c: c.targeting.excluded_segments),
+)
+
+
+@dataclass(slots=True)
+class Facts:
+    """What targeting asks of a request, computed once. "" and 0 mean unknown."""
+
+    one: dict[str, Any]
+    several: dict[str, Iterable[str]]
+    os_version: str
+    latitude: float | None
+    longitude: float | None
+    auction: Auction
+    seat_names: dict[str, str]
+    user_known: bool
+
+
+def facts_of(auction: Auction, exchange: Exchange, profile: Profile | None, now_s: float) -> Facts:
+    app = auction.inventory_id if auction.channel == "app" else ""
+    sites = (auction.domain, auction.inventory_id) if auction.channel == "site" else ()
+    one = {
+        "exchange": exchange.name,
+        "channel": auction.channel,
+        "country": auction.country,
+        "region": f"{auction.country}/{auction.region}" if auction.region else "",
+        "metro": auction.metro,
+        "city": auction.city,
+        "zip": auction.zip,
+        "device_type": auction.device_type,
+        "os": auction.os,
+        "connection_type": auction.connection_type,
+        "carrier": auction.carrier,
+        "language": auction.language,
+        "app": app,
+        "bundle": auction.bundle,
+        "publisher": auction.publisher_id,
+        "hour": hour_of_week(now_s, auction.utc_offset_min),
+    }
+    several: dict[str, Iterable[str]] = {
+        "sites": sites,
+        "categories": _with_parents(auction.categories),
+        "segments": auction.segments | profile.segments if profile else auction.segments,
+        "countries": (auction.country,),
+        "apps": (app,),
+        "bundles": (auction.bundle,),
+        "publishers": (auction.publisher_id,),
+    }
+    return Facts(
+        one,
+        several,
+        auction.os_version,
+        auction.latitude,
+        auction.longitude,
+        auction,
+        dict(exchange.seats),
+        bool(auction.profile_keys),
+    )
+
+
+def hour_of_week(now_s: float, utc_offset_min: int | None) -> int:
+    """Hour of the week in the user's time, 0 = Monday 00:00; -1 = the user's time is not known.
+
+    The Unix epoch was a Thursday."""
+    if utc_offset_min is None or abs(utc_offset_min) > 16 * 60:
+        return -1
+    return (int(now_s + utc_offset_min * 60) // 3600 + 3 * 24) % HOURS_A_WEEK
+
+
+def _with_parents(categories: frozenset[str]) -> frozenset[str]:
+    """ "IAB1-2" is also "IAB1"."""
+    if not categories:
+        return NOTHING
+    return categories.union([category.split("-")[0] for category in categories if "-" in category])
+
+
+class Shard:
+    """The bitmaps of a run of campaigns."""
+
+    def __init__(self, campaigns: Sequence[Campaign]) -> None:
+        self.campaigns = tuple(campaigns)
+        self.everyone = (1 << len(campaigns)) - 1
+        # Dimensions that no campaign uses are left out: they would let everyone through.
+        one = [(name, Include(campaigns, values_of)) for name, values_of in _ONE]
+        several = [(name, Include(campaigns, values_of)) for name, values_of in _SEVERAL]
+        avoided = [(name, Masks(campaigns, values_of)) for name, values_of in _AVOIDED]
+        self.one = [(name, table.by_value, table.anywhere) for name, table in one if table.by_value]
+        self.several = [(name, table) for name, table in several if table.by_value]
+        self.avoided = [(name, table) for name, table in avoided if table.by_value]
+        self.versions = Versions(campaigns)
+        self.circles = Circles(campaigns)
+        self.deals = Masks(campaigns, lambda campaign: campaign.targeting.deals)
+        self.without_deal = mask_of(bit for bit, c in enumerate(campaigns) if not c.targeting.deals)
+        self.requiring = Masks(campaigns, lambda campaign: campaign.targeting.required_attributes).by_value
+        self.refusing = Masks(campaigns, lambda campaign: campaign.targeting.blocked_attributes).by_value
+        self.positions = Include(campaigns, lambda campaign: campaign.targeting.positions)
+        self.by_domain = Masks(campaigns, lambda campaign: [p for d in campaign.domains for p in _parents(d)])
+        self.by_bundle = Masks(campaigns, lambda campaign: [campaign.bundle] if campaign.bundle else [])
+        self.by_category = Masks(campaigns, lambda campaign: _with_parents(frozenset(campaign.categories)))
+        self.by_taxonomy = Masks(campaigns, lambda campaign: [campaign.category_taxonomy]).by_value
+        self.by_seat = Masks(campaigns, lambda campaign: [campaign.seat]).by_value
+        self._compile_creatives()
+
+    def _compile_creatives(self) -> None:
+        """Numbers the distinct specs; creatives of a campaign become (spec number, creative)."""
+        numbers: dict[CreativeSpec, int] = {}
+        users: list[list[int]] = []
+        compiled: list[tuple[tuple[int, Creative], ...]] = []
+        for bit, campaign in enumerate(self.campaigns):
+            entries = []
+            for creative in campaign.creatives:
+                number = numbers.setdefault(creative.spec, len(numbers))
+                if number == len(users):
+                    users.append([])
+                users[number].append(bit)
+                entries.append((number, creative))
+            compiled.append(tuple(entries))
+        self.creatives = tuple(compiled)
+        self.spec_masks = [mask_of(bits) for bits in users]
+        self.specs_by_size: dict[tuple[int, int], list[tuple[int, CreativeSpec]]] = {}
+        self.specs_by_format: dict[Format, list[tuple[int, CreativeSpec]]] = {kind: [] for kind in Format}
+        for spec, number in numbers.items():
+            self.specs_by_format[spec.format].append((number, spec))
+            if spec.format is Format.BANNER:
+                self.specs_by_size.setdefault((spec.width, spec.height), []).append((number, spec))
+
+    def eligible(self, facts: Facts) -> int:
+        """The campaigns that take this request, and that this request takes, whatever the slot."""
+        mask = self.everyone
+        one = facts.one
+        for name, by_value, anywhere in self.one:
+            mask &= by_value.get(one[name], anywhere)
+        for name, table in self.several:
+            mask &= table.any_of(facts.several[name])
+        for name, avoided in self.avoided:
+            mask &= ~avoided.any_of(facts.several[name])
+        mask &= self.versions.of(one["os"], facts.os_version)
+        mask &= self.circles.of(facts.latitude, facts.longitude)
+        return mask and self._allowed(mask, facts)
+
+    def _allowed(self, mask: int, facts: Facts) -> int:
+        """Without those that the request refuses: by category, domain, bundle, seat (§3.2.1)."""
+        auction = facts.auction
+        if auction.blocked_categories or auction.allowed_categories:
+            # A category of another taxonomy says nothing about those listed: fail closed.
+            mask &= self.by_taxonomy.get(auction.category_taxonomy, 0)
+            mask &= ~self.by_category.any_of(auction.blocked_categories)
+            if auction.allowed_categories:
+                mask &= self.by_category.any_of(auction.allowed_categories)
+        if auction.blocked_domains:
+            mask &= ~self.by_domain.any_of(auction.blocked_domains)
+        if auction.blocked_bundles:
+            mask &= ~self.by_bundle.any_of(auction.blocked_bundles)
+        if auction.allowed_seats or auction.blocked_seats:
+            mask &= self._seated(facts)
+        return mask
+
+    def _seated(self, facts: Facts) -> int:
+        allowed, blocked = facts.auction.allowed_seats, facts.auction.blocked_seats
+        mask = 0
+        for seat, campaigns in self.by_seat.items():
+            name = facts.seat_names.get(seat, seat)
+            if name not in blocked and (not allowed or name in allowed):
+                mask |= campaigns
+        return mask
+
+    def offered(self, slot: Slot, facts: Facts) -> int:
+        """The campaigns that take the slot's deals, position and attributes."""
+        mask = 0 if slot.private else self.without_deal
+        if slot.deals:
+            mask |= self.deals.any_of([deal.id for deal in slot.deals])
+        if self.positions.by_value:
+            mask &= self.positions.any_of({offer.position for offer in (slot.banner, slot.video, slot.audio) if offer})
+        if self.requiring or self.refusing:
+            present = slot_attributes(slot, facts)
+            for attribute, campaigns in self.requiring.items():
+                if attribute not in present:
+                    mask &= ~campaigns
+            for attribute, campaigns in self.refusing.items():
+                if attribute in present:
+                    mask &= ~campaigns
+        return mask
+
+    def fitting(self, slot: Slot, languages: frozenset[str]) -> frozenset[int]:
+        """The numbers of the creative specs that the slot takes."""
+        offered: list[tuple[int, CreativeSpec]] = []
+        if (banner := slot.banner) is not None:
+            if banner.width_range is not None:
+                offered += self.specs_by_format[Format.BANNER]
+            else:
+                for size in banner.sizes:
+                    offered += self.specs_by_size.get(size, ())
+        if slot.video is not None:
+            offered += self.specs_by_format[Format.VIDEO]
+        if slot.audio is not None:
+            offered += self.specs_by_format[Format.AUDIO]
+        if slot.native is not None:
+            offered += self.specs_by_format[Format.NATIVE]
+        return frozenset([number for number, spec in offered if fits(spec, slot, languages)])
+
+    def having(self, specs: Iterable[int]) -> int:
+        """The campaigns that have a creative of one of these specs."""
+        mask = 0
+        for number in specs:
+            mask |= self.spec_masks[number]
+        return mask
+
+
+def _parents(domain: str) -> list[str]:
+    """ "a.b.example" → itself and "b.example": blocking a domain blocks what is below it."""
+    labels = domain.split(".")
+    return [".".join(labels[start:]) for start in range(max(1, len(labels) - 1))]
+
+
+def slot_attributes(slot: Slot, facts: Facts) -> set[str]:
+    """Which of `SLOT_ATTRIBUTES` this slot has."""
+    media = slot.video or slot.audio
+    present = (
+        slot.interstitial,
+        slot.rewarded,
+        slot.secure,
+        media is not None and media.skippable is True,
+        slot.viewability >= VIEWABLE,
+        bool(slot.deals),
+        facts.auction.coppa,
+        facts.user_known,
+    )
+    return {name for name, is_so in zip(SLOT_ATTRIBUTES, present, strict=True) if is_so}

@@ -1,0 +1,79 @@
+"""Bitmaps: masks, versions, circles and bits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bidder.domain import Campaign, Circle, Goal, GoalKind, Targeting
+from bidder.stages.bitmaps import Circles, Include, Masks, Versions, bits_of, distance_km, mask_of, version_of
+
+Make = Callable[..., Any]
+
+
+@given(st.sets(st.integers(0, 5000)))
+def test_bits_and_masks_are_inverse(bits: set[int]) -> None:
+    """A mask holds exactly its bits, and gives them back lowest first."""
+    assert list(bits_of(mask_of(bits))) == sorted(bits)
+
+
+def test_include_lets_through_who_names_the_value_or_none(make_campaign: Make) -> None:
+    """Campaign 0 takes all countries, 1 one, 2 two."""
+    campaigns = [
+        make_campaign("0"),
+        make_campaign("1", countries=frozenset({"USA"})),
+        make_campaign("2", countries=frozenset({"USA", "DEU"})),
+    ]
+    include = Include(campaigns, lambda campaign: campaign.targeting.countries)
+    assert list(bits_of(include.of("USA"))) == [0, 1, 2]
+    assert list(bits_of(include.of("DEU"))) == [0, 2]
+    assert list(bits_of(include.of(""))) == [0]
+    assert list(bits_of(include.any_of(["FRA", "DEU"]))) == [0, 2]
+    assert list(bits_of(Masks(campaigns, lambda c: c.targeting.countries).any_of(["USA", "FRA"]))) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("lower", "higher"), [("9", "10"), ("14", "14.0.1"), ("14.2", "14.10"), ("", "1"), ("x", "0.1"), ("10_3", "10.3.1")]
+)
+def test_versions_are_compared_as_numbers(lower: str, higher: str) -> None:
+    """10 is above 9, 14.10 above 14.2; the unreadable is below all."""
+    assert version_of(lower) < version_of(higher)
+
+
+def test_a_lowest_version_holds_for_its_system_only(make_campaign: Make) -> None:
+    """Unknown versions pass only campaigns that name none."""
+    campaigns = [
+        make_campaign("0"),
+        make_campaign("1", os_min_versions=(("ios", "15"),)),
+        make_campaign("2", os_min_versions=(("ios", "16.2"), ("android", "12"))),
+    ]
+    versions = Versions(campaigns)
+    assert versions.of("ios", "14.9") == 0b001
+    assert versions.of("ios", "15.0") == 0b011
+    assert versions.of("ios", "16.2") == 0b111
+    assert versions.of("ios", "") == 0b001
+    assert versions.of("android", "11") == 0b011
+    assert versions.of("windows", "") == 0b111
+    assert versions.of("", "") == 0b001
+
+
+@given(st.floats(-85, 85), st.floats(-180, 180), st.floats(1, 500), st.floats(-85, 85), st.floats(-180, 180))
+def test_circles_agree_with_the_distance(lat: float, lon: float, km: float, at_lat: float, at_lon: float) -> None:
+    """The grid is only a shortcut: wherever the user is, it finds what the distance says."""
+    targeting = Targeting(circles=(Circle(lat, lon, km),))
+    goal = Goal(GoalKind.CPM, 1)
+    campaign = Campaign("1", "a", "s", (), goal, 1, "USD", 0.1, targeting, ())
+    inside = distance_km(at_lat, at_lon, lat, lon) <= km
+    assert bool(Circles([campaign]).of(at_lat, at_lon)) is inside
+
+
+def test_without_a_position_only_campaigns_without_circles_pass(make_campaign: Make) -> None:
+    """Unknown is outside."""
+    campaigns = [make_campaign("0"), make_campaign("1", circles=(Circle(52.5, 13.4, 20),))]
+    assert Circles(campaigns).of(None, None) == 0b01
+    assert Circles(campaigns).of(52.51, 13.41) == 0b11
+    assert Circles(campaigns).of(48.1, 11.6) == 0b01

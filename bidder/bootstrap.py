@@ -20,7 +20,7 @@ from bidder.domain import Campaign, Exchange, Rates
 from bidder.exchanges import load_exchanges
 from bidder.inference import InferenceClient, InferenceError, Limits
 from bidder.metrics import Metrics
-from bidder.pipeline import Compiled, Pipeline, ProfileStore
+from bidder.pipeline import Compiled, Pipeline
 from bidder.rates import load_rates
 from bidder.server.app import make_app
 from bidder.server.lag import LoopLag
@@ -29,6 +29,7 @@ from bidder.stages.encode import Encoder
 from bidder.stages.features import FEATURES, FEATURES_VERSION
 from bidder.stages.target import CampaignIndex
 from bidder.state.embedded import EmbeddedProfiles
+from bidder.state.profiles import ProfileStore
 from bidder.state.valkey import ValkeyProfiles
 
 logger = logging.getLogger(__name__)
@@ -142,12 +143,10 @@ async def load_exchanges_of(settings: Settings) -> Mapping[str, Exchange]:
     return await load_exchanges(
         settings.exchanges_uri or None,
         region=settings.aws_region,
-        default_tmax_ms=settings.default_tmax_ms,
-        network_margin_ms=settings.network_margin_ms,
     )
 
 
-def profiles_of(settings: Settings) -> EmbeddedProfiles | ValkeyProfiles:
+def profiles_of(settings: Settings) -> ProfileStore:
     if settings.state_url == "embedded":
         return EmbeddedProfiles(settings.profiles_path)
     return ValkeyProfiles(settings.state_url, budget_s=settings.profile_budget_ms / 1000)

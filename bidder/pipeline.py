@@ -21,6 +21,7 @@ from bidder.stages.encode import Encoder
 from bidder.stages.features import features
 from bidder.stages.price import price
 from bidder.stages.target import CampaignIndex, target
+from bidder.state.profiles import ProfileStore
 
 logger = logging.getLogger(__name__)
 
@@ -49,10 +50,6 @@ class CurrentCatalog(Protocol):
 
     @property
     def current(self) -> Loaded: ...
-
-
-class ProfileStore(Protocol):
-    def lookup(self, keys: tuple[str, ...], deadline_s: float) -> Profile | asyncio.Future[Profile | None] | None: ...
 
 
 class Scorer(Protocol):

@@ -21,6 +21,7 @@ from bidder.stages.features import (
     CATEGORICAL,
     FEATURES,
     FEATURES_VERSION,
+    as_text,
     candidate_values,
     context_values,
     slot_values,
@@ -90,4 +91,4 @@ def _rows(
     for candidate in candidates:
         slot = candidate.slot
         values = (*context, *slot_values(slot, rates), *candidate_values(candidate, profile))
-        yield auction.id, slot.id, candidate.campaign.id, *(f"{float(value):.9g}" for value in values)
+        yield auction.id, slot.id, candidate.campaign.id, *as_text(values)

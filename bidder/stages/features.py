@@ -7,7 +7,7 @@ is computed and packed once. Hashes are 24 bits wide: exact as float32. 0 means 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from hashlib import sha256
 from math import cos, pi, sin
@@ -133,7 +133,7 @@ def features(
     context = context_values(auction, exchange, profile, now_s)
     if as_csv:
         lines = [
-            ",".join([repr(value) for value in (*context, *slot_values(c.slot, rates), *candidate_values(c, profile))])
+            ",".join(as_text((*context, *slot_values(c.slot, rates), *candidate_values(c, profile))))
             for c in candidates
         ]
         return Rows(len(lines), "\n".join([*lines, ""]).encode())
@@ -147,6 +147,11 @@ def features(
         parts.append(prefix)
         parts.append(_CANDIDATE.pack(*candidate_values(candidate, profile)))
     return Rows(len(candidates), b"".join(parts))
+
+
+def as_text(values: Iterable[float]) -> list[str]:
+    """Values as a CSV row or the event log spells them: nine digits bring a float32 back exactly."""
+    return [f"{float(value):.9g}" for value in values]
 
 
 def context_values(auction: Auction, exchange: Exchange, profile: Profile | None, now_s: float) -> tuple[float, ...]:

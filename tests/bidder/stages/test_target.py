@@ -190,7 +190,11 @@ def test_private_auctions_take_deals_only(find: Make, make_campaign: Make) -> No
     deal = Deal("d", seats=frozenset({"seat-1"}), domains=frozenset({"brand.example"}))
     assert find(campaigns, site(slot=Slot("1", banner=banner, deals=(deal,), private=True))) == ["deal"]
     assert find(campaigns, site(slot=Slot("1", banner=banner, deals=(deal,)))) == ["open", "deal"]
-    for other in (replace(deal, seats=frozenset({"x"})), replace(deal, domains=frozenset({"x"})), replace(deal, id="e")):
+    for other in (
+        replace(deal, seats=frozenset({"x"})),
+        replace(deal, domains=frozenset({"x"})),
+        replace(deal, id="e"),
+    ):
         assert find(campaigns, site(slot=Slot("1", banner=banner, deals=(other,), private=True))) == []
 
 

@@ -1,0 +1,162 @@
+"""The catalog that is bid with now, and its replacement when the document changes.
+
+The rule kept here: the last good catalog stays until another one is loaded, checked and compiled as a whole; the
+change is one assignment. Whatever is wrong with a new document (missing, cut off, invalid, half-written) is counted,
+and logged once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from bidder.catalog.loader import Catalog, build, fingerprint
+from bidder.catalog.reader import CatalogError
+from bidder.domain import Campaign, Rates
+from bidder.source import SourceError, open_source
+
+T = TypeVar("T")
+
+_LOG = logging.getLogger(__name__)
+_RELEASED_A_TURN = 256
+
+
+class CatalogStore(Generic[T]):
+    """Holds `current`, from `start()` on. `reloads`, `reload_failures`, `last_error` and `age_s` are there to be read.
+
+    `last_error` is empty when the newest document is in use. `on_swap` is called on the loop with each new catalog.
+    """
+
+    current: Catalog[T]
+
+    def __init__(
+        self,
+        uri: str | Path,
+        compile_index: Callable[[Sequence[Campaign]], T],
+        *,
+        rates: Rates | None = None,
+        interval_s: float = 5.0,
+        endpoint_url: str | None = None,
+        region: str | None = None,
+        on_swap: Callable[[Catalog[T]], None] | None = None,
+    ) -> None:
+        self.reloads = 0
+        self.reload_failures = 0
+        self.last_error = ""
+        self._source = open_source(uri, endpoint_url=endpoint_url, region=region)
+        self._compile_index = compile_index
+        self._rates = rates
+        self._interval_s = interval_s
+        self._on_swap = on_swap
+        self._seen = ""  # stamp of the version last read; empty: read again
+        self._rejected = ""  # fingerprint of the version last found bad
+        self._busy = asyncio.Lock()
+        self._closing = threading.Event()
+        self._watcher: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Load, then watch. CatalogError: there is no catalog to fall back to; the message is the report."""
+        try:
+            content = await self._source.read()
+        except SourceError as error:
+            raise CatalogError(str(error)) from error
+        self.current = await self._build(content.data)
+        self._seen = content.stamp if content.settled else ""
+        self._watcher = asyncio.create_task(self._watch(), name="catalog-watcher")
+
+    async def aclose(self) -> None:
+        """Stop watching, a load under way included."""
+        self._closing.set()
+        if self._watcher is not None:
+            self._watcher.cancel()
+            await asyncio.gather(self._watcher, return_exceptions=True)
+        await self._source.aclose()
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since the current catalog was loaded."""
+        return time.time() - self.current.loaded_unix_s
+
+    async def reload_now(self) -> bool:
+        """Read the document even if it looks unchanged. True: there is a new catalog. A failure is in `last_error`."""
+        return await self._reload(force=True)
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(self._interval_s)
+            await self._reload(force=False)
+
+    async def _reload(self, *, force: bool) -> bool:
+        async with self._busy:
+            try:
+                catalog = await self._changed(force)
+            except Exception as error:  # whatever it is, bidding goes on with the catalog that is there
+                self._failed(str(error) or repr(error))
+                return False
+            if catalog is None:
+                return False
+            await self._swap(catalog)
+            return True
+
+    async def _changed(self, force: bool) -> Catalog[T] | None:
+        """The new catalog, if the document is another one than both the current and the last rejected."""
+        if not force and await self._source.stamp() == self._seen:
+            return None
+        content = await self._source.read()
+        self._seen = content.stamp if content.settled else ""
+        found = await asyncio.to_thread(fingerprint, content.data)
+        if found == self.current.fingerprint:
+            self.last_error = self._rejected = ""
+            return None
+        if found == self._rejected and not force:
+            return None
+        try:
+            return await self._build(content.data)
+        except Exception:
+            self._rejected = found
+            raise
+
+    async def _build(self, data: bytes) -> Catalog[T]:
+        return await asyncio.to_thread(build, data, self._source.uri, self._compile_index, self._rates, self._closing)
+
+    async def _swap(self, catalog: Catalog[T]) -> None:
+        leaving = list(self.current.campaigns)
+        self.current = catalog
+        self.reloads += 1
+        self.last_error = self._rejected = ""
+        _LOG.info(
+            "catalog %s: version %s (%s), %d campaigns",
+            catalog.source,
+            catalog.version,
+            catalog.fingerprint,
+            len(catalog.campaigns),
+        )
+        if self._on_swap is not None:
+            try:
+                self._on_swap(catalog)
+            except Exception:
+                _LOG.exception("catalog %s is in use, but telling of the swap failed", catalog.source)
+        await asyncio.to_thread(_release, leaving)
+
+    def _failed(self, error: str) -> None:
+        self.reload_failures += 1
+        if error != self.last_error:
+            _LOG.error(
+                "catalog version %s, loaded %.0f s ago, stays in use; the new one failed: %s",
+                self.current.version,
+                self.age_s,
+                " | ".join(error.splitlines()),
+            )
+        self.last_error = error
+
+
+def _release(campaigns: list[Campaign]) -> None:
+    """Let go of a catalog a few campaigns at a time: freeing 100,000 in one go would stop the loop for 290 ms."""
+    while campaigns:
+        del campaigns[-_RELEASED_A_TURN:]
+        time.sleep(0.0001)

@@ -1,0 +1,95 @@
+"""The command line: `python -m loadtest demo | serve | traffic`.
+
+The rule: exit 0 when all went well, 1 when something did not, 2 when the command was not understood; SIGTERM ends
+everything as Ctrl-C does, so that no process is left behind.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from loadtest import demo, traffic
+
+EPILOG = """\
+examples:
+  python -m loadtest demo                        2,000 requests against a stack of its own, judged one by one
+  python -m loadtest serve                       the same stack on ports 8080, 8090 and 8091, until Ctrl-C
+  python -m loadtest traffic --count 3 --seed 7  three bid requests, one a line
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command and returns the exit code."""
+    options = _parser().parse_args(arguments)
+    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):  # no SIGHUP on Windows
+        signal.signal(number, _leave)
+    try:
+        if options.command == "traffic":
+            return _traffic(options)
+        console = Console()
+        return demo.serve(console) if options.command == "serve" else demo.demo(console, options.requests, options.seed)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader, such as `head`, has had enough
+        sys.stderr.close()
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m loadtest",
+        description="An ad exchange that plays against the bidder.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    show = commands.add_parser(
+        "demo", help="train a model if needed, start the stack, play an exchange, say how it went"
+    )
+    show.add_argument("--requests", type=_count, default=2_000, metavar="N", help="requests to play (default 2000)")
+    show.add_argument("--seed", type=int, default=1, metavar="S", help="chooses the requests (default 1)")
+
+    commands.add_parser("serve", help="the stack on fixed ports (bidder 8080, SageMaker 8090, model 8091) until Ctrl-C")
+
+    write = commands.add_parser("traffic", help="write bid requests, one a line")
+    write.add_argument("--count", type=_count, required=True, metavar="N", help="how many")
+    write.add_argument("--seed", type=int, required=True, metavar="S", help="the same seed gives the same bytes")
+    write.add_argument("--out", type=Path, metavar="FILE", help="where to (default: standard output)")
+    write.add_argument("--valid-only", action="store_true", help="leave out the malformed ones, which are 2 in 100")
+    return parser
+
+
+def _traffic(options: argparse.Namespace) -> int:
+    cases = traffic.requests(options.seed, options.count, valid_only=options.valid_only)
+    if options.out is None:
+        sys.stdout.buffer.writelines(case.body + b"\n" for case in cases)
+        sys.stdout.buffer.flush()
+        return 0
+    try:
+        with options.out.open("wb") as file:
+            file.writelines(case.body + b"\n" for case in cases)
+    except OSError as error:
+        print(f"loadtest traffic: {options.out}: {error.strerror}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _count(text: str) -> int:
+    if text.isdigit() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no count, expected a whole number above 0")
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

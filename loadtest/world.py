@@ -1,0 +1,348 @@
+"""The world that the traffic comes from: countries, devices, publishers and 5,000 people.
+
+The rule: data and seeded draws only. Everything is derived from `random.Random` and integer seeds, never from
+`hash()` or the clock, so that a seed means the same traffic on every platform. All names are reserved ones (RFC 2606,
+RFC 5737).
+"""
+
+from __future__ import annotations
+
+import base64
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
+from random import Random
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+USERS = 5_000
+SEGMENTS = ("auto-intenders", "travel", "parents", "gamers", "finance", "seg-owns-veloce")
+PHONE, TABLET, DESKTOP, TV = 4, 5, 2, 3  # device types of AdCOM
+
+
+class Zipf(Generic[T]):
+    """Picks the item of rank r with a weight of 1 / (r + `flatness`), the best rank being 1."""
+
+    def __init__(self, items: Sequence[T], flatness: float = 0.0) -> None:
+        self.items = items
+        self.cumulative = list(accumulate(1.0 / (rank + flatness) for rank in range(1, len(items) + 1)))
+
+    def pick(self, rng: Random) -> T:
+        return rng.choices(self.items, cum_weights=self.cumulative)[0]
+
+
+# -- countries -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    region: str  # ISO 3166-2, without the country
+    city: str
+    zip: str
+    latitude: float
+    longitude: float
+    utc_offset_min: int
+    metro: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Country:
+    code: str  # ISO 3166-1 alpha-3
+    weight: int
+    language: str
+    currency: str
+    gdpr: bool
+    carriers: tuple[tuple[str, str], ...]  # name, MCC-MNC
+    places: tuple[Place, ...]
+
+
+COUNTRIES = (
+    Country(
+        "USA", 46, "en", "USD", False, (("Verizon", "310-004"), ("T-Mobile", "310-260"), ("AT&T", "310-410")),
+        (
+            Place("CA", "Los Angeles", "90012", 34.05, -118.24, -420, "803"),
+            Place("CA", "San Francisco", "94103", 37.77, -122.41, -420, "807"),
+            Place("NY", "New York", "10001", 40.75, -73.99, -240, "501"),
+            Place("TX", "Austin", "78701", 30.27, -97.74, -300, "635"),
+            Place("IL", "Chicago", "60601", 41.88, -87.62, -300, "602"),
+            Place("WA", "Seattle", "98101", 47.61, -122.33, -420, "819"),
+            Place("FL", "Miami", "33101", 25.77, -80.19, -240, "528"),
+            Place("CO", "Denver", "80202", 39.75, -105.0, -360, "751"),
+            Place("UT", "Salt Lake City", "84101", 40.76, -111.9, -360, "770"),
+        ),
+    ),
+    Country(
+        "DEU", 10, "de", "EUR", True, (("Telekom", "262-01"), ("Vodafone", "262-02"), ("O2", "262-03")),
+        (
+            Place("BE", "Berlin", "10115", 52.53, 13.38, 120),
+            Place("BY", "München", "80331", 48.14, 11.57, 120),
+            Place("BW", "Stuttgart", "70173", 48.78, 9.18, 120),
+            Place("HH", "Hamburg", "20095", 53.55, 10.0, 120),
+        ),
+    ),
+    Country(
+        "GBR", 10, "en", "GBP", True, (("EE", "234-30"), ("Vodafone", "234-15")),
+        (
+            Place("ENG", "London", "SW1A 1AA", 51.5, -0.14, 60),
+            Place("ENG", "Leeds", "LS1 1UR", 53.8, -1.55, 60),
+            Place("ENG", "Manchester", "M1 1AE", 53.48, -2.24, 60),
+            Place("SCT", "Edinburgh", "EH1 1YZ", 55.95, -3.19, 60),
+        ),
+    ),
+    Country(
+        "FRA", 8, "fr", "EUR", True, (("Orange", "208-01"), ("SFR", "208-10")),
+        (
+            Place("IDF", "Paris", "75001", 48.86, 2.34, 120),
+            Place("ARA", "Lyon", "69001", 45.77, 4.83, 120),
+        ),
+    ),
+    Country(
+        "JPN", 7, "ja", "JPY", False, (("NTT DOCOMO", "440-10"), ("SoftBank", "440-20")),
+        (
+            Place("13", "Tokyo", "100-0001", 35.68, 139.75, 540),
+            Place("27", "Osaka", "530-0001", 34.7, 135.5, 540),
+        ),
+    ),
+    Country(
+        "BRA", 6, "pt", "BRL", False, (("Vivo", "724-06"), ("Claro", "724-05")),
+        (
+            Place("SP", "São Paulo", "01001-000", -23.55, -46.63, -180),
+            Place("RJ", "Rio de Janeiro", "20010-000", -22.91, -43.18, -180),
+        ),
+    ),
+    Country(
+        "IND", 5, "en", "INR", False, (("Jio", "405-857"), ("Airtel", "404-10")),
+        (
+            Place("MH", "Mumbai", "400001", 18.94, 72.84, 330),
+            Place("KA", "Bengaluru", "560001", 12.98, 77.61, 330),
+        ),
+    ),
+    Country(
+        "CAN", 4, "en", "CAD", False, (("Rogers", "302-720"), ("Bell", "302-610")),
+        (
+            Place("ON", "Toronto", "M5H 2N2", 43.65, -79.38, -240),
+            Place("QC", "Montréal", "H2Y 1C6", 45.5, -73.56, -240),
+        ),
+    ),
+    Country(
+        "AUS", 2, "en", "AUD", False, (("Telstra", "505-01"),), (Place("NSW", "Sydney", "2000", -33.87, 151.21, 600),)
+    ),
+    Country(
+        "MEX", 2, "es", "MXN", False, (("Telcel", "334-020"),),
+        (Place("CMX", "Ciudad de México", "06000", 19.43, -99.13, -360),),
+    ),
+)  # fmt: skip
+_COUNTRY_WEIGHTS = [country.weight for country in COUNTRIES]
+
+
+# -- devices ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A model. In `agent`, its user agent, `{v}` and `{u}` stand for the OS version with dots and with underscores."""
+
+    weight: int
+    type: int  # AdCOM device type
+    make: str
+    model: str
+    os: str
+    versions: tuple[str, ...]
+    width: int
+    height: int
+    ppi: int
+    ratio: float
+    agent: str
+    browser: str = ""  # brand of `device.sua`, where the browser sends client hints
+
+
+_KHTML = "(KHTML, like Gecko)"
+_IOS = f"AppleWebKit/605.1.15 {_KHTML} Version/17.5 Mobile/15E148 Safari/604.1"
+_SAFARI = f"AppleWebKit/605.1.15 {_KHTML} Version/17.5 Safari/605.1.15"
+_CHROME = f"AppleWebKit/537.36 {_KHTML} Chrome/126.0.0.0"
+DEVICES = (
+    Device(22, PHONE, "Apple", "iPhone", "iOS", ("17.5", "17.4", "16.7", "18.1"), 390, 844, 460, 3.0,
+           f"Mozilla/5.0 (iPhone; CPU iPhone OS {{u}} like Mac OS X) {_IOS}"),
+    Device(18, PHONE, "Samsung", "SM-S918B", "Android", ("14", "13", "12"), 412, 915, 500, 2.6,
+           f"Mozilla/5.0 (Linux; Android {{v}}; SM-S918B) {_CHROME} Mobile Safari/537.36", "Google Chrome"),
+    Device(9, PHONE, "Google", "Pixel 8", "Android", ("14", "15"), 412, 892, 428, 2.6,
+           f"Mozilla/5.0 (Linux; Android {{v}}; Pixel 8) {_CHROME} Mobile Safari/537.36", "Google Chrome"),
+    Device(7, PHONE, "Xiaomi", "Redmi Note 12", "Android", ("13", "12", "11"), 393, 873, 395, 2.75,
+           f"Mozilla/5.0 (Linux; Android {{v}}; Redmi Note 12) {_CHROME} Mobile Safari/537.36", "Google Chrome"),
+    Device(5, TABLET, "Apple", "iPad", "iOS", ("17.5", "16.7"), 820, 1180, 264, 2.0,
+           f"Mozilla/5.0 (iPad; CPU OS {{u}} like Mac OS X) {_IOS}"),
+    Device(18, DESKTOP, "Microsoft", "PC", "Windows", ("10", "11"), 1920, 1080, 96, 1.0,
+           f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) {_CHROME} Safari/537.36", "Google Chrome"),
+    Device(9, DESKTOP, "Apple", "Macintosh", "macOS", ("14.5", "13.6"), 1728, 1117, 254, 2.0,
+           f"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) {_SAFARI}"),
+    Device(7, TV, "Roku", "Ultra", "Roku OS", ("12.5", "13.0"), 1920, 1080, 0, 1.0, "Roku/DVP-{v} ({v}.0.4182)"),
+    Device(5, TV, "Samsung", "QE55Q60C", "Tizen", ("7.0", "6.5"), 1920, 1080, 0, 1.0,
+           f"Mozilla/5.0 (SMART-TV; Linux; Tizen {{v}}) AppleWebKit/537.36 {_KHTML} Version/{{v}} TV Safari/537.36"),
+)  # fmt: skip
+_DEVICE_WEIGHTS = [device.weight for device in DEVICES]
+
+
+# -- publishers ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Property:
+    """A site, an app or a screen network. `store` is the numeric bundle that iOS apps go by."""
+
+    id: str
+    name: str
+    address: str  # domain, bundle or the operator's domain
+    publisher_id: str
+    categories: tuple[str, ...]  # IAB content taxonomy 1.0
+    topic: str
+    store: str = ""
+    for_children: bool = False
+
+
+_SITES = (
+    ("news", "IAB12", "IAB12-2"), ("sports", "IAB17", "IAB17-12"), ("weather", "IAB15", "IAB15-10"),
+    ("recipes", "IAB8", "IAB8-5"), ("cars", "IAB2", "IAB2-3"), ("finance", "IAB13", "IAB13-4"),
+    ("travel", "IAB20", "IAB20-3"), ("games", "IAB9", "IAB9-30"), ("tech", "IAB19", "IAB19-6"),
+    ("fashion", "IAB18", "IAB18-5"), ("health", "IAB7", "IAB7-1"), ("homes", "IAB21", "IAB21-1"),
+    ("parenting", "IAB6", "IAB6-4"), ("music", "IAB1", "IAB1-6"), ("movies", "IAB1", "IAB1-5"),
+)  # fmt: skip
+_APPS = (
+    ("puzzle", "IAB9", "IAB9-5"), ("runner", "IAB9", "IAB9-30"), ("chat", "IAB14", "IAB14-3"),
+    ("weather", "IAB15", "IAB15-10"), ("sports", "IAB17", "IAB17-44"), ("news", "IAB12", "IAB12-2"),
+    ("fitness", "IAB7", "IAB7-18"), ("words", "IAB9", "IAB9-5"), ("radio", "IAB1", "IAB1-6"),
+    ("kids", "IAB6", "IAB6-4"), ("shopping", "IAB22", "IAB22-2"), ("travel", "IAB20", "IAB20-18"),
+)  # fmt: skip
+_TV_APPS = (("films", "IAB1", "IAB1-5"), ("arena", "IAB17", "IAB17-12"), ("series", "IAB1", "IAB1-7"))
+
+
+_PUBLISHERS = {"news": "pub-news", "sports": "pub-1", "weather": "pub-2"}
+
+
+def _sites() -> list[Property]:
+    named = [
+        Property(
+            f"site-{i:03d}",
+            f"{topic.title()} Daily",
+            f"{topic}.example",
+            _PUBLISHERS.get(topic, f"{2000 + i}"),
+            (a, b),
+            topic,
+        )
+        for i, (topic, a, b) in enumerate(_SITES)
+    ]
+    tail = [(i, _SITES[i % len(_SITES)]) for i in range(len(named), 215)]
+    return named + [
+        Property(f"site-{i:03d}", f"Blog {i}", f"blog-{i:03d}.example", f"{2000 + i % 40}", (a, b), topic)
+        for i, (topic, a, b) in tail
+    ]
+
+
+def _apps() -> list[Property]:
+    named = [
+        Property(f"app-{topic}", topic.title(), f"com.example.{topic}", f"{3000 + i}", (a, b), topic,
+                 f"{1200000000 + 7919 * i}", topic == "kids")
+        for i, (topic, a, b) in enumerate(_APPS)
+    ]  # fmt: skip
+    tail = [(i, _APPS[i % 9]) for i in range(len(named), 112)]
+    return named + [
+        Property(f"app-{i:03d}", f"{topic.title()} {i}", f"com.example.{topic}{i}", f"{3000 + i % 30}", (a, b), topic,
+                 f"{1200000000 + 7919 * i}")
+        for i, (topic, a, b) in tail
+    ]  # fmt: skip
+
+
+SITES = Zipf(_sites(), 2)
+APPS = Zipf(_apps(), 2)
+TV_APPS = Zipf(
+    [
+        Property(
+            f"ctv-{i:03d}",
+            f"{topic.title()} TV",
+            f"com.example.tv.{topic}",
+            f"{4000 + i}",
+            (a, b),
+            topic,
+            f"{151908 + i}",
+        )
+        for i, (topic, a, b) in enumerate(_TV_APPS)
+    ]
+)
+SCREENS = Zipf(
+    [
+        Property(f"dooh-{i:03d}", f"{venue} screens", "screens.example", "5000", (), venue)
+        for i, venue in enumerate(("airport", "mall", "station"))
+    ]
+)
+
+
+# -- people ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One of `USERS` people: who, where, with what. The same for every seed, as the same people meet every exchange."""
+
+    buyer_id: str
+    country: Country
+    place: Place
+    device: Device
+    version: str
+    address: str  # last part of the IP address
+    advertising_id: str
+    third_party_id: str  # what vendors of shared ids know the person by
+    segments: tuple[str, ...]
+    year_of_birth: int
+    gender: str
+    limits_tracking: bool
+
+
+@lru_cache(maxsize=USERS)
+def person(number: int) -> Person:
+    """The person of a number in 0..USERS-1."""
+    rng = Random(900_000_000 + number)
+    country = rng.choices(COUNTRIES, _COUNTRY_WEIGHTS)[0]
+    device = rng.choices(DEVICES, _DEVICE_WEIGHTS)[0]
+    limits = rng.random() < 0.18
+    return Person(
+        buyer_id=f"user-{number:06d}",
+        country=country,
+        place=rng.choice(country.places),
+        device=device,
+        version=rng.choice(device.versions),
+        address=f"{rng.randrange(1, 255)}",
+        advertising_id="00000000-0000-0000-0000-000000000000" if limits else random_uuid(rng),
+        third_party_id=random_uuid(rng),
+        segments=tuple(rng.sample(SEGMENTS, rng.choice((0, 0, 1, 1, 2, 3)))),
+        year_of_birth=rng.randrange(1945, 2007),
+        gender=rng.choice("MFO"),
+        limits_tracking=limits,
+    )
+
+
+PEOPLE = Zipf(range(USERS), 10)
+
+
+def random_uuid(rng: Random) -> str:
+    return str(uuid.UUID(int=rng.getrandbits(128), version=4))
+
+
+def consent_string(granted: bool) -> str:
+    """A TCF 2.2 core string by CMP 300 that grants all purposes to all of 800 vendors, or none to anyone."""
+    decis = 17_040_672_000  # 1 January 2024, in tenths of a second
+    purposes = (1 << 24) - (1 << 14) if granted else 0  # the first ten bits
+    vendors = (1 << 800) - 1 if granted else 0
+    fields = (
+        (2, 6), (decis, 36), (decis, 36), (300, 12), (1, 12), (1, 6), (4 << 6 | 13, 12), (48, 12), (4, 6),
+        (1, 1), (0, 1), (0, 12), (purposes, 24), (0, 24), (0, 1), (4 << 6 | 13, 12), (800, 16), (0, 1),
+        (vendors, 800), (0, 16), (0, 1), (0, 12),
+    )  # fmt: skip
+    bits = "".join(f"{value:0{width}b}" for value, width in fields)
+    padded = bits + "0" * (-len(bits) % 8)
+    return base64.urlsafe_b64encode(int(padded, 2).to_bytes(len(padded) // 8, "big")).rstrip(b"=").decode()
+
+
+CONSENT_GIVEN = consent_string(granted=True)
+CONSENT_REFUSED = consent_string(granted=False)

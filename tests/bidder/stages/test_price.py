@@ -1,0 +1,187 @@
+"""Pricing: value, floors, currencies, to the micro-unit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bidder.domain import (
+    Auction,
+    Campaign,
+    Candidate,
+    Creative,
+    Deal,
+    Exchange,
+    Goal,
+    GoalKind,
+    MediaOffer,
+    NoBidReason,
+    Rates,
+    Slot,
+    Targeting,
+)
+from bidder.stages.floors import floor_of
+from bidder.stages.price import bid_currency, price, value_micros
+
+from ..conftest import VIDEO
+
+Make = Callable[..., Any]
+
+
+@pytest.fixture
+def candidate(make_campaign: Make) -> Make:
+    """A candidate of a campaign that pays 1 USD a click: a score of 0.001 is worth 1 USD CPM."""
+
+    def make(slot: Slot | None = None, deal: Deal | None = None, **campaign: Any) -> Candidate:
+        made = make_campaign(**({"max_cpm_micros": 1_000_000_000} | campaign))
+        return Candidate(slot or Slot("1"), made, made.creatives[0], deal)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("goal", "score", "expected"),
+    [
+        (Goal(GoalKind.CPM, 3_000_000), 0.6, 1_800_000),
+        (Goal(GoalKind.CPC, 500_000), 0.01, 5_000_000),
+        (Goal(GoalKind.CPA, 20_000_000), 0.0005, 10_000_000),
+        (Goal(GoalKind.CPC, 500_000), 0.9, 40_000_000),
+        (Goal(GoalKind.CPC, 1), 0.0000001, 0),
+    ],
+)
+def test_the_value_is_score_times_goal_up_to_the_maximum(
+    make_campaign: Make, goal: Goal, score: float, expected: int
+) -> None:
+    """A CPM goal pays for 1,000 events, the others for each; rounded down."""
+    assert value_micros(make_campaign(goal=goal, max_cpm_micros=40_000_000), score) == expected
+
+
+@pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf, -0.1, 1.1])
+def test_a_score_that_is_no_probability_earns_no_bid(
+    candidate: Make, exchange: Exchange, rates: Rates, score: float
+) -> None:
+    """Never a price that is no number."""
+    assert price([candidate()], [score], Auction("a", []), exchange, rates).bids == []
+
+
+def test_a_bid_at_the_floor_stands_and_one_micro_below_does_not(
+    candidate: Make, exchange: Exchange, rates: Rates
+) -> None:
+    """The value is exactly 2.50 USD CPM."""
+    for floor, bids in ((2_500_000, 1), (2_500_001, 0)):
+        found = price([candidate(Slot("1", floor_micros=floor))], [0.0025], Auction("a", []), exchange, rates)
+        assert len(found.bids) == bids
+        assert found.reason is (None if bids else NoBidReason.BELOW_FLOOR)
+
+
+@given(st.integers(1, 10**9), st.sampled_from(["EUR", "GBP", "JPY"]), st.floats(0.0001, 1))
+def test_a_converted_floor_is_never_undercut(floor: int, currency: str, score: float) -> None:
+    """Held against the exact floor by the same rates."""
+    rates = Rates("2026-01-02", "USD", {"EUR": 0.8371, "GBP": 0.7513, "JPY": 151.23})
+    creative = Creative("c", VIDEO, "https://x.example")
+    goal = Goal(GoalKind.CPC, 1_000_000)
+    campaign = Campaign("c", "a", "", (), goal, 10**9, "USD", 0.1, Targeting(), (creative,))
+    slot = Slot("1", floor_micros=floor, floor_currency=currency)
+    found = price([Candidate(slot, campaign, creative, None)], [score], Auction("a", []), Exchange("x"), rates)
+    for bid in found.bids:
+        assert bid.price_micros * rates.per_base[currency] >= floor * (1 - 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "preferred", "expected"),
+    [
+        ((), "USD", "USD"),
+        ((), "EUR", "USD"),
+        (("EUR", "USD"), "USD", "USD"),
+        (("EUR", "GBP"), "USD", "EUR"),
+        (("XXX", "GBP"), "USD", "GBP"),
+        (("XXX",), "USD", None),
+    ],
+)
+def test_the_currency_is_one_that_is_allowed(
+    rates: Rates, allowed: tuple[str, ...], preferred: str, expected: str | None
+) -> None:
+    """The exchange's usual one if it may, else the first that has a rate; nothing said means USD."""
+    auction = Auction("a", [], currencies=allowed)
+    assert bid_currency(auction, Exchange("x", currency=preferred), rates) == expected
+
+
+def test_no_currency_in_common_is_no_bid(candidate: Make, exchange: Exchange, rates: Rates) -> None:
+    """With that reason."""
+    assert price([candidate()], [0.01], Auction("a", [], currencies=("XXX",)), exchange, rates).reason is (
+        NoBidReason.CURRENCY
+    )
+
+
+def test_the_price_is_in_the_requests_currency(candidate: Make, exchange: Exchange, rates: Rates) -> None:
+    """10 USD are 8 EUR."""
+    (bid,) = price([candidate()], [0.01], Auction("a", [], currencies=("EUR",)), exchange, rates).bids
+    assert (bid.price_micros, bid.currency) == (8_000_000, "EUR")
+
+
+def test_a_campaign_or_floor_in_a_currency_without_a_rate_does_not_bid(
+    candidate: Make, exchange: Exchange, rates: Rates
+) -> None:
+    """A price is never guessed."""
+    auction = Auction("a", [])
+    assert price([candidate(currency="XXX")], [0.01], auction, exchange, rates).bids == []
+    slot = Slot("1", floor_micros=1, floor_currency="XXX")
+    assert price([candidate(slot)], [0.01], auction, exchange, rates).bids == []
+
+
+def test_the_best_candidate_of_each_slot_wins(candidate: Make, exchange: Exchange, rates: Rates) -> None:
+    """By price, whatever its rank by prior."""
+    one, two = Slot("1"), Slot("2")
+    candidates = [candidate(one), candidate(one), candidate(two)]
+    bids = price(candidates, [0.001, 0.002, 0.003], Auction("a", []), exchange, rates).bids
+    assert [(bid.candidate.slot.id, bid.price_micros) for bid in bids] == [("1", 2_000_000), ("2", 3_000_000)]
+
+
+def test_a_deals_floor_comes_before_the_slots(candidate: Make, exchange: Exchange, rates: Rates) -> None:
+    """§7.11: the deal's floor, in the deal's own currency."""
+    slot = Slot("1", floor_micros=9_000_000)
+    deal = Deal("d", floor_micros=4_000_000, floor_currency="EUR")
+    auction = Auction("a", [])
+    assert price([candidate(slot, deal)], [0.005], auction, exchange, rates).bids
+    assert not price([candidate(slot, deal)], [0.0049], auction, exchange, rates).bids
+
+
+def test_a_fixed_price_deal_costs_its_floor(candidate: Make, exchange: Exchange, rates: Rates) -> None:
+    """`at` 3: the floor is the agreed price."""
+    deal = Deal("d", floor_micros=4_000_000, auction_type=3)
+    (bid,) = price([candidate(deal=deal)], [0.05], Auction("a", []), exchange, rates).bids
+    assert bid.price_micros == 4_000_000
+
+
+@pytest.mark.parametrize(
+    ("media", "expected"),
+    [
+        ({}, 700_000),
+        ({"floor_per_second_micros": 100_000}, 1_500_000),
+        ({"duration_floors": ((0, 10, 1), (11, 20, 2_000_000), (15, 0, 2_500_000))}, 2_500_000),
+        ({"duration_floors": ((0, 10, 1),)}, None),
+    ],
+)
+def test_video_floors_by_duration_come_before_the_slots(
+    make_creative: Make, media: dict[str, Any], expected: int | None
+) -> None:
+    """A 15 second video: by the second, or by the range it falls in."""
+    slot = Slot("1", video=MediaOffer(**media), floor_micros=700_000)
+    floor = floor_of(slot, make_creative(spec=VIDEO).spec, None)
+    assert floor == (None if expected is None else (expected, "USD"))
+
+
+def test_rates_convert_both_ways(rates: Rates) -> None:
+    """From and to the base, and across it."""
+    assert rates.convert(1_000_000, "USD", "EUR") == 800_000
+    assert rates.convert(800_000, "EUR", "USD") == 1_000_000
+    assert rates.convert(800_000, "EUR", "GBP") == 750_000
+    assert replace(rates, base="EUR", per_base={"USD": 1.25}).convert(1_000_000, "EUR", "USD") == 1_250_000
+    with pytest.raises(KeyError):
+        rates.convert(1, "USD", "XXX")

@@ -1,0 +1,85 @@
+"""Exchange profiles: those that ship, those of an operator, and what is wrong with the others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bidder.domain import Exchange
+from bidder.exchanges import ExchangesError, built_in_exchanges, load_exchanges, read_exchanges
+
+
+def test_the_generic_profiles_are_the_defaults() -> None:
+    """`generic` is OpenRTB 2.6 as the specification has it, `generic25` differs in the version alone."""
+    profiles = built_in_exchanges()
+    assert profiles["generic"] == Exchange("generic", seats={})
+    assert profiles["generic25"] == Exchange("generic25", version="2.5", seats={})
+
+
+def test_every_profile_that_ships_answers_no_bid_by_204() -> None:
+    """None of the exchanges that ship wants a body for a no-bid."""
+    assert {name for name, profile in built_in_exchanges().items() if profile.no_bid_body} == set()
+    assert all(profile.name == name for name, profile in built_in_exchanges().items())
+
+
+async def test_no_uri_means_those_that_ship() -> None:
+    """Without a file, the built-in profiles are used."""
+    assert await load_exchanges(None) == built_in_exchanges()
+
+
+async def test_profiles_are_read_from_a_file(tmp_path: Path) -> None:
+    """An operator's file replaces the built-in profiles, and what it leaves out has the defaults."""
+    path = tmp_path / "exchanges.json"
+    path.write_text(
+        '{"acme": {"default_tmax_ms": 120, "no_bid_body": true, "currency": "EUR", "seats": {"s-1": "77"}}}'
+    )
+    assert await load_exchanges(path) == {
+        "acme": Exchange("acme", default_tmax_ms=120, no_bid_body=True, currency="EUR", seats={"s-1": "77"})
+    }
+
+
+async def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    """The error names the path."""
+    with pytest.raises(ExchangesError, match=r"none\.json: No such file"):
+        await load_exchanges(tmp_path / "none.json")
+
+
+def test_profiles_cannot_be_changed_by_accident() -> None:
+    """What is shared by all requests is read-only."""
+    with pytest.raises(TypeError):
+        built_in_exchanges()["generic"].seats["a"] = "b"  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("data", "line"),
+    [
+        (b"{", "no JSON, or cut off: EOF while parsing an object at line 1 column 1"),
+        (b"{}", "there is no exchange in it; at least one is needed"),
+        (
+            b'{"Acme": {}}',
+            "Acme: 'Acme' is not an exchange's name; lower-case letters, digits and hyphens, at most 32, are",
+        ),
+        (b'{"a": {"tmax": 5}}', "a.tmax: no such field is known; did you mean 'default_tmax_ms'?"),
+        (b'{"a": {"default_tmax_ms": 0}}', "a.default_tmax_ms: 0 is not positive"),
+        (b'{"a": {"default_tmax_ms": "9"}}', "a.default_tmax_ms: '9' is not a whole number"),
+        (b'{"a": {"network_margin_ms": -1}}', "a.network_margin_ms: -1 is negative"),
+        (
+            b'{"a": {"network_margin_ms": 100}}',
+            "a.network_margin_ms: 100 leaves nothing of default_tmax_ms 100; lower it",
+        ),
+        (b'{"a": {"no_bid_body": 1}}', "a.no_bid_body: 1 is neither true nor false"),
+        (
+            b'{"a": {"currency": "eur"}}',
+            "a.currency: 'eur' is not an ISO 4217 currency, three capital letters such as 'USD'",
+        ),
+        (b'{"a": {"version": "3.0"}}', "a.version: '3.0' is not known; one of '2.5' or '2.6' is meant"),
+        (b'{"a": {"price_macro": ""}}', "a.price_macro: is empty"),
+        (b'{"a": []}', "a: [] is not an object; write { … }"),
+    ],
+)
+def test_a_mistake_is_reported_with_its_place(data: bytes, line: str) -> None:
+    """The report names the document, and for each problem the profile, the field and what would be right."""
+    with pytest.raises(ExchangesError) as caught:
+        read_exchanges(data, "my.json")
+    assert str(caught.value) == f"my.json: the exchange profiles are not usable:\n{line}"

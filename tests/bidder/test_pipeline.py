@@ -1,0 +1,199 @@
+"""The order of the stages, the deadline, and what happens when something fails."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import orjson
+import pytest
+
+from bidder.domain import Exchange, Profile, Rates, Rows, Scores
+from bidder.metrics import Metrics
+from bidder.pipeline import ENCODE_RESERVE_S, MAX_TMAX_MS, Compiled, Pipeline
+from bidder.stages.encode import Encoder
+from bidder.stages.target import compile_index
+from bidder.state.profiles import LookupCounts
+
+Make = Callable[..., Any]
+
+
+class Catalog:
+    """A catalog with these campaigns."""
+
+    def __init__(self, *campaigns: Any) -> None:
+        self.current = self
+        self.index = Compiled(compile_index(campaigns), Encoder())
+
+
+class Profiles:
+    """A profile store that gives what it was told to give."""
+
+    ready = True
+
+    def __init__(self, answer: Any = None) -> None:
+        self.counts = LookupCounts()
+        self.answer = answer
+        self.keys: list[tuple[str, ...]] = []
+
+    def lookup(self, keys: tuple[str, ...], deadline_s: float) -> Any:
+        self.keys.append(keys)
+        return self.answer
+
+    async def start(self) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+
+class Model:
+    """Answers with its score for each row, or as it was told to."""
+
+    def __init__(self, score: float = 0.01, *, fails: bool = False) -> None:
+        self.score_of_a_row = score
+        self.fails = fails
+        self.asked: list[tuple[Rows, list[float], float]] = []
+        self.answer: asyncio.Future[Scores] | None = None
+        self.was_asked = asyncio.Event()
+
+    def score(self, rows: Rows, priors: Sequence[float], deadline_s: float) -> asyncio.Future[Scores]:
+        self.asked.append((rows, list(priors), deadline_s))
+        self.was_asked.set()
+        if self.fails:
+            raise RuntimeError("out of order")
+        if self.answer is not None:
+            return self.answer
+        future: asyncio.Future[Scores] = asyncio.get_running_loop().create_future()
+        future.set_result(Scores([self.score_of_a_row] * rows.count, "sagemaker"))
+        return future
+
+
+class Clock:
+    now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics(["generic"])
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def make_pipeline(make_campaign: Make, rates: Rates, metrics: Metrics, clock: Clock) -> Make:
+    def make(model: Model, profiles: Profiles | None = None, campaigns: Sequence[Any] | None = None) -> Pipeline:
+        return Pipeline(
+            catalog=Catalog(*([make_campaign()] if campaigns is None else campaigns)),
+            profiles=profiles or Profiles(),
+            scorer=model,
+            rates=rates,
+            metrics=metrics,
+            clock=clock,
+        )
+
+    return make
+
+
+async def test_a_bid_is_scored_and_priced(
+    make_pipeline: Make, make_body: Make, exchange: Exchange, metrics: Metrics
+) -> None:
+    """1 USD a click at a probability of 0.004 is 4 USD CPM."""
+    model = Model(0.004)
+    answer = await make_pipeline(model).bid(make_body(), exchange, 1000.0)
+    assert (answer.status, answer.outcome) == (200, "bid")
+    (bid,) = orjson.loads(answer.body)["seatbid"][0]["bid"]
+    assert (bid["price"], bid["impid"], bid["cid"]) == (4.0, "1", "c-1")
+    ((rows, priors, deadline_s),) = model.asked
+    assert (rows.count, priors) == (1, [0.01])
+    assert deadline_s == pytest.approx(1000.0 + 0.090 - ENCODE_RESERVE_S)
+    assert metrics.bids == [0, 1, 0, 0, 0]
+
+
+@pytest.mark.parametrize(("tmax", "budget_ms"), [(None, 100), (50, 50), (200.0, 200), (10**9, MAX_TMAX_MS)])
+async def test_the_deadline_is_tmax_less_the_margin(
+    make_pipeline: Make, make_body: Make, exchange: Exchange, tmax: Any, budget_ms: int
+) -> None:
+    """The exchange's default where nothing is said, and never longer than the bound."""
+    model = Model()
+    await make_pipeline(model).bid(make_body(tmax=tmax), exchange, 1000.0)
+    assert model.asked[0][2] == pytest.approx(1000.0 + (budget_ms - 10) / 1000 - ENCODE_RESERVE_S)
+
+
+async def test_too_little_time_is_not_tried(
+    make_pipeline: Make, make_body: Make, exchange: Exchange, clock: Clock, metrics: Metrics
+) -> None:
+    """A request that waited too long before it was read is answered at once."""
+    model = Model()
+    clock.now_s = 1000.089
+    answer = await make_pipeline(model).bid(make_body(), exchange, 1000.0)
+    assert (answer.status, model.asked) == (204, [])
+    assert metrics.no_bids["insufficient_time"] == 1
+
+
+async def test_scores_that_come_too_late_are_no_bid(
+    make_pipeline: Make, make_body: Make, exchange: Exchange, clock: Clock, metrics: Metrics
+) -> None:
+    """The exchange would not take the answer any more."""
+    model = Model()
+    model.answer = asyncio.get_running_loop().create_future()
+    bid = asyncio.ensure_future(make_pipeline(model).bid(make_body(), exchange, 1000.0))
+    await model.was_asked.wait()
+    clock.now_s = 1000.091
+    model.answer.set_result(Scores([0.01], "sagemaker"))
+    assert (await bid).status == 204
+    assert metrics.no_bids["insufficient_time"] == 1
+
+
+async def test_a_failure_inside_is_a_no_bid(
+    make_pipeline: Make, make_body: Make, exchange: Exchange, metrics: Metrics, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Logged with its trace, counted, and never a 5xx."""
+    answer = await make_pipeline(Model(fails=True)).bid(make_body(), exchange, 1000.0)
+    assert answer.status == 204
+    assert metrics.no_bids["technical_error"] == 1
+    assert "out of order" in caplog.text
+
+
+async def test_a_profile_may_come_at_once_or_later(
+    make_pipeline: Make, make_body: Make, make_campaign: Make, exchange: Exchange
+) -> None:
+    """Either way its segments count; a miss leaves the contextual campaigns."""
+    campaigns = [make_campaign("gamers", segments=frozenset({"gamers"}))]
+    body = make_body(user={"buyeruid": "u-1"})
+    later = asyncio.get_running_loop().create_future()
+    later.set_result(Profile(frozenset({"gamers"})))
+    for profile, status in ((Profile(frozenset({"gamers"})), 200), (later, 200), (None, 204)):
+        profiles = Profiles(profile)
+        answer = await make_pipeline(Model(), profiles, campaigns).bid(body, exchange, 1000.0)
+        assert answer.status == status
+        assert len(profiles.keys) == 1
+
+
+async def test_an_anonymous_request_is_not_looked_up(make_pipeline: Make, make_body: Make, exchange: Exchange) -> None:
+    """Nor is one whose identifiers privacy forbids."""
+    profiles = Profiles(Profile(frozenset({"gamers"})))
+    pipeline = make_pipeline(Model(), profiles)
+    await pipeline.bid(make_body(), exchange, 1000.0)
+    await pipeline.bid(make_body(user={"buyeruid": "u-1"}, regs={"coppa": 1}), exchange, 1000.0)
+    assert profiles.keys == []
+
+
+async def test_no_bids_take_the_exchanges_form(make_pipeline: Make, make_body: Make) -> None:
+    """With a reason where the exchange wants one, else 204."""
+    pipeline = make_pipeline(Model(), campaigns=[])
+    verbose = await pipeline.bid(make_body(), Exchange("generic", no_bid_body=True), 1000.0)
+    assert (verbose.status, orjson.loads(verbose.body)) == (200, {"id": "auction-1", "nbr": 500})
+    assert (await pipeline.bid(make_body(), Exchange("generic"), 1000.0)).status == 204
+
+
+async def test_malformed_is_400_with_the_place(make_pipeline: Make, exchange: Exchange) -> None:
+    """So that whoever integrates finds the fault."""
+    answer = await make_pipeline(Model()).bid(b'{"id":"1","imp":[{}]}', exchange, 1000.0)
+    assert (answer.status, answer.outcome) == (400, "malformed")
+    assert answer.body.startswith(b"imp.0.id: ")

@@ -38,7 +38,7 @@ check: $(STAMP) ## Lint, formatting, types, layers
 	$(BIN)/lint-imports
 
 coverage: $(STAMP) ## The tests again, with the coverage of the bidder and its schemas (at least 90 %)
-	COVERAGE_PROCESS_START=pyproject.toml $(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=90
+	@$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=90
 
 format: $(STAMP) ## Format the sources
 	$(BIN)/ruff check --fix .

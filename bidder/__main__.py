@@ -123,9 +123,9 @@ def _features(_: Settings, __: argparse.Namespace) -> int:
 
 def _rows(settings: Settings, options: argparse.Namespace) -> int:
     async def write() -> None:
-        catalog = await load(settings.catalog_uri, compile_index, region=settings.aws_region)
-        exchanges = await load_exchanges_of(settings)
         rates = await load_rates(settings.rates_uri or None, region=settings.aws_region)
+        catalog = await load(settings.catalog_uri, compile_index, rates=rates, region=settings.aws_region)
+        exchanges = await load_exchanges_of(settings)
         profiles = EmbeddedProfiles(settings.profiles_path)
         await profiles.start()
         with options.requests.open("rb") as bodies, options.out.open("w", newline="") as out:

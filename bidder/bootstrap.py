@@ -17,7 +17,7 @@ from typing import Any
 from bidder.catalog import CatalogStore
 from bidder.config import Settings
 from bidder.domain import Campaign, Exchange, Rates
-from bidder.exchanges import load_exchanges
+from bidder.exchanges import Usual, load_exchanges
 from bidder.inference import InferenceClient, InferenceError, Limits
 from bidder.metrics import Metrics
 from bidder.pipeline import Compiled, Pipeline
@@ -92,7 +92,7 @@ async def running(settings: Settings) -> AsyncIterator[Bidder]:
         rates = await load_rates(settings.rates_uri or None, region=settings.aws_region)
         metrics = Metrics(exchanges, version=VERSION)
 
-        catalog = catalog_of(settings)
+        catalog = catalog_of(settings, rates)
         await catalog.start()
         stack.push_async_callback(catalog.aclose)
         metrics.watch_catalog(catalog)
@@ -130,20 +130,22 @@ def _start(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
     stack.push_async_callback(stop)
 
 
-def catalog_of(settings: Settings) -> CatalogStore[Compiled]:
+def catalog_of(settings: Settings, rates: Rates | None) -> CatalogStore[Compiled]:
     def compiled(campaigns: Sequence[Campaign]) -> Compiled:
         return Compiled(CampaignIndex(campaigns), Encoder(settings.notice_url))
 
     return CatalogStore(
-        settings.catalog_uri, compiled, interval_s=settings.catalog_interval_s, region=settings.aws_region
+        settings.catalog_uri,
+        compiled,
+        rates=rates,
+        interval_s=settings.catalog_interval_s,
+        region=settings.aws_region,
     )
 
 
 async def load_exchanges_of(settings: Settings) -> Mapping[str, Exchange]:
-    return await load_exchanges(
-        settings.exchanges_uri or None,
-        region=settings.aws_region,
-    )
+    usual = Usual(settings.default_tmax_ms, settings.network_margin_ms)
+    return await load_exchanges(settings.exchanges_uri or None, usual, region=settings.aws_region)
 
 
 def profiles_of(settings: Settings) -> ProfileStore:

@@ -42,7 +42,7 @@ async def check(settings: Settings) -> bool:
 
 
 async def _catalog(settings: Settings) -> str:
-    store = catalog_of(settings)
+    store = catalog_of(settings, None)  # the rates have a line of their own
     try:
         await store.start()
         catalog = store.current

@@ -77,4 +77,7 @@ class Settings(BaseSettings):
                 raise ValueError(
                     f"BIDDER_ENDPOINT_VARIANTS: {item.strip()!r} is not NAME=WEIGHT, as in blue=0.9,green=0.1"
                 ) from None
+        names = [name for name, _ in pairs]
+        if len(set(names)) < len(names):
+            raise ValueError(f"BIDDER_ENDPOINT_VARIANTS: a variant is named twice in {self.endpoint_variants!r}")
         return tuple(pairs)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -39,8 +39,8 @@ class _Profile(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     about: str = ""
-    default_tmax_ms: int = Field(100, gt=0, le=10_000)
-    network_margin_ms: int = Field(10, ge=0, le=10_000)
+    default_tmax_ms: int | None = Field(None, gt=0, le=10_000)
+    network_margin_ms: int | None = Field(None, ge=0, le=10_000)
     no_bid_body: bool = False
     currency: Annotated[str, matching(CURRENCY, A_CURRENCY)] = "USD"
     price_macro: str = Field("${AUCTION_PRICE}", min_length=1, max_length=100)
@@ -51,25 +51,39 @@ class _Profile(BaseModel):
 _PROFILES = TypeAdapter(Annotated[dict[_Name, _Profile], Field(max_length=1_000)])
 
 
+class Usual(NamedTuple):
+    """What counts where a profile does not say."""
+
+    default_tmax_ms: int = 100
+    network_margin_ms: int = 10
+
+
+USUAL = Usual()
+
+
 async def load_exchanges(
-    uri: str | Path | None, *, endpoint_url: str | None = None, region: str | None = None
+    uri: str | Path | None,
+    usual: Usual = USUAL,
+    *,
+    endpoint_url: str | None = None,
+    region: str | None = None,
 ) -> Mapping[str, Exchange]:
     """The profiles at a path or `s3://bucket/key`; None: those that ship. ExchangesError: they cannot be used."""
     if uri is None:
-        return built_in_exchanges()
+        return built_in_exchanges(usual)
     try:
         data = await read_document(uri, endpoint_url=endpoint_url, region=region, max_bytes=MAX_BYTES)
     except SourceError as error:
         raise ExchangesError(str(error)) from error
-    return read_exchanges(data, str(uri))
+    return read_exchanges(data, str(uri), usual)
 
 
-def built_in_exchanges() -> Mapping[str, Exchange]:
+def built_in_exchanges(usual: Usual = USUAL) -> Mapping[str, Exchange]:
     """The profiles that ship with the bidder."""
-    return read_exchanges(_BUILT_IN.read_bytes(), "the built-in exchanges.json")
+    return read_exchanges(_BUILT_IN.read_bytes(), "the built-in exchanges.json", usual)
 
 
-def read_exchanges(data: bytes, source: str) -> Mapping[str, Exchange]:
+def read_exchanges(data: bytes, source: str, usual: Usual = USUAL) -> Mapping[str, Exchange]:
     """The profiles in `data`, a JSON object of name → profile. `source` names it in messages."""
     problems = Problems()
     profiles: dict[str, _Profile] = {}
@@ -79,20 +93,22 @@ def read_exchanges(data: bytes, source: str) -> Mapping[str, Exchange]:
         problems.add_all("", error, known=_Profile.model_fields)
     if not problems and not profiles:
         problems.add("", "there is no exchange in it; at least one is needed")
-    for name, profile in profiles.items():
-        if profile.network_margin_ms >= profile.default_tmax_ms:
-            margin, tmax = profile.network_margin_ms, profile.default_tmax_ms
+    exchanges = {name: _exchange(name, profile, usual) for name, profile in profiles.items()}
+    for name, exchange in exchanges.items():
+        margin, tmax = exchange.network_margin_ms, exchange.default_tmax_ms
+        if margin >= tmax:
             problems.add(f"{name}.network_margin_ms", f"{margin} leaves nothing of default_tmax_ms {tmax}; lower it")
     if problems:
         raise ExchangesError(f"{source}: the exchange profiles are not usable:\n{problems}")
-    return MappingProxyType({name: _exchange(name, profile) for name, profile in profiles.items()})
+    return MappingProxyType(exchanges)
 
 
-def _exchange(name: str, profile: _Profile) -> Exchange:
+def _exchange(name: str, profile: _Profile, usual: Usual) -> Exchange:
+    tmax_ms, margin_ms = profile.default_tmax_ms, profile.network_margin_ms
     return Exchange(
         name=name,
-        default_tmax_ms=profile.default_tmax_ms,
-        network_margin_ms=profile.network_margin_ms,
+        default_tmax_ms=usual.default_tmax_ms if tmax_ms is None else tmax_ms,
+        network_margin_ms=usual.network_margin_ms if margin_ms is None else margin_ms,
         no_bid_body=profile.no_bid_body,
         currency=profile.currency,
         price_macro=profile.price_macro,

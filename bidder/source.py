@@ -149,7 +149,8 @@ class S3Source:
         answer = await client.get_object(Bucket=self._bucket, Key=self._key)
         length = answer["ContentLength"]
         data = bytearray()
-        async with answer["Body"] as body:
+        body = answer["Body"]
+        async with body:  # closes the connection if the reading ends early
             if length > self._max_bytes:
                 raise _too_large(self.uri, self._max_bytes)
             while chunk := await body.read(_CHUNK):

@@ -7,15 +7,16 @@ everything as Ctrl-C does, so that no process is left behind.
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from pathlib import Path
-from types import FrameType
 
 from rich.console import Console
 
 from loadtest import demo, traffic
 
+LOG_WIDTH = 100
 EPILOG = """\
 examples:
   python -m loadtest demo                        2,000 requests against a stack of its own, judged one by one
@@ -27,17 +28,16 @@ examples:
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command and returns the exit code."""
     options = _parser().parse_args(arguments)
-    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):  # no SIGHUP on Windows
-        signal.signal(number, _leave)
+    heed_signals()
     try:
         if options.command == "traffic":
             return _traffic(options)
-        console = Console()
+        console = _Console(width=None if sys.stdout.isatty() else LOG_WIDTH)
         return demo.serve(console) if options.command == "serve" else demo.demo(console, options.requests, options.seed)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader, such as `head`, has had enough
-        sys.stderr.close()
+        _silence()
         return 0
 
 
@@ -87,8 +87,23 @@ def _count(text: str) -> int:
     raise argparse.ArgumentTypeError(f"{text!r} is no count, expected a whole number above 0")
 
 
-def _leave(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
+def heed_signals() -> None:
+    """SIGTERM and SIGHUP end as Ctrl-C does, also where a shell started this in the background and ignores SIGINT."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):  # no SIGHUP on Windows
+        signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """The reader has had enough: the rest is done in silence, and the exit code still tells how it went."""
+        self.quiet = True
+        _silence()
+
+
+def _silence() -> None:
+    """Standard output to nowhere, or its last flush would fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ answer broke a rule of OpenRTB or a term of its auction. No process is left behi
 from __future__ import annotations
 
 import asyncio
-import itertools
 import threading
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -42,11 +41,7 @@ def demo(console: Console, requests: int, seed: int) -> int:
     console.rule("How it went", align="left")
     console.print(summary(report))
     console.rule("To try it yourself: make serve", align="left")
-    base = f"http://{HOST}:{FIXED_PORTS.bidder}"
-    _print(
-        console,
-        f"bids     POST {base}/openrtb2/bid\nhealth   {base}/readyz\nmetrics  {base}/metrics\nAPI      {base}/docs",
-    )
+    _print(console, _addresses(f"http://{HOST}:{FIXED_PORTS.bidder}"))
     console.rule()
     return _conclude(console, report)
 
@@ -96,19 +91,15 @@ def _conclude(console: Console, report: Report) -> int:
 
 def _watch(console: Console, stack: Stack) -> int:
     """Until Ctrl-C (0), or until a program ends by itself (1)."""
-    request = next(case for case in itertools.islice(traffic.requests(1, 100, valid_only=True), 100) if _plain(case))
+    request = next(case for case in traffic.requests(1, 10_000) if _easy(case))
     EXAMPLE_REQUEST.write_bytes(request.body)
-    url = stack.bidder_url
     console.rule("serving; Ctrl-C ends it")
     _print(
         console,
-        f"bids       POST {url}/openrtb2/bid\n"
-        f"health     {url}/readyz\n"
-        f"metrics    {url}/metrics\n"
-        f"API        {url}/docs\n"
+        f"{_addresses(stack.bidder_url)}\n"
         f"SageMaker  {stack.sagemaker_url} (endpoint {ENDPOINT_NAME})\n"
         f"model      {stack.model_url}\n\n"
-        f"curl -i {url}/openrtb2/bid -H 'Content-Type: application/json' --data-binary @{EXAMPLE_REQUEST}",
+        f"curl -i {stack.bidder_url}/openrtb2/bid -H 'Content-Type: application/json' --data-binary @{EXAMPLE_REQUEST}",
     )
     console.rule()
     pause = threading.Event()
@@ -123,14 +114,22 @@ def _watch(console: Console, stack: Stack) -> int:
     return 0
 
 
-def _plain(case: traffic.BidRequestCase) -> bool:
-    """Easy to read, and likely to get a bid: one banner on a site or in an app."""
+def _easy(case: traffic.BidRequestCase) -> bool:
+    """Short, and likely to get a bid: one banner of the commonest size, in the country with most campaigns."""
     request = case.request or {}
+    if case.kind is not traffic.Kind.VALID or len(case.body) > 2_000 or len(request["imp"]) > 1:
+        return False
+    size = {"w": 300, "h": 250}.items()
+    at_home = request.get("device", {}).get("geo", {}).get("country") == "USA"
+    return at_home and size <= request["imp"][0].get("banner", {}).items() and "wseat" not in request
+
+
+def _addresses(base: str) -> str:
     return (
-        case.kind is traffic.Kind.VALID
-        and len(request["imp"]) == 1
-        and "banner" in request["imp"][0]
-        and len(case.body) < 2_000
+        f"bids       POST {base}/openrtb2/bid\n"
+        f"health     {base}/readyz\n"
+        f"metrics    {base}/metrics\n"
+        f"API        {base}/docs"
     )
 
 

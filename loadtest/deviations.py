@@ -15,7 +15,8 @@ from typing import Any
 
 import orjson
 
-Json = dict[str, Any]
+from loadtest.slots import Json
+
 Fields = list[tuple[Json, tuple[str, ...]]]
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-Json = dict[str, Any]
+from loadtest.slots import Json
 
 REFUSED = frozenset({"refused"})
 NOT_BID_ON = frozenset({"refused", "no-bid"})

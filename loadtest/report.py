@@ -56,11 +56,8 @@ class Report:
             self.deal_bids += bid.deal
         for violation in verdict.violations:
             self._violated(case, violation)
-        if (
-            verdict.bids
-            and not verdict.violations
-            and (self.example is None or len(case.body) < len(self.example[0].body))
-        ):
+        right = verdict.bids and not verdict.violations
+        if right and (self.example is None or _plainness(case) > _plainness(self.example[0])):
             self.example = case, answer
 
     def lost(self, case: BidRequestCase, why: str) -> None:
@@ -98,6 +95,6 @@ class Report:
             kept.append(f"{violation.detail} (request {case.id})")
 
 
-def _plain(case: BidRequestCase) -> tuple[bool, bool, int]:
-    """Less is better to show: spelled by the book, of a known user, short."""
-    return case.kind is not Kind.VALID, b'"buyeruid"' not in case.body, len(case.body)
+def _plainness(case: BidRequestCase) -> tuple[bool, bool, int]:
+    """How good a request is to look at: spelled by the book, of a known user, short."""
+    return case.kind is Kind.VALID, b'"buyeruid"' in case.body, -len(case.body)

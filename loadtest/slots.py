@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from loadtest.world import DESKTOP, PHONE, TV, Person, Property, random_uuid
+from loadtest.publishers import Property
+from loadtest.world import DESKTOP, PHONE, TV, Person, random_uuid
 
 Json = dict[str, Any]
 
@@ -20,7 +21,6 @@ KNOWN_DEALS = {"sports": "deal-sports-01", "news": "deal-news-02", "tv": "deal-c
 _PHONE_SIZES = ((320, 50), (300, 250), (320, 100), (300, 50), (320, 480), (336, 280))
 _DESKTOP_SIZES = ((300, 250), (728, 90), (970, 250), (160, 600), (300, 600), (970, 90), (336, 280))
 _SCREEN_SIZES = ((1920, 1080), (1080, 1920))
-_IFRAME_BUSTERS = ("vendor1.example", "vendor2.example")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def _offer(rng: Random, imp: Json, setting: Setting, interstitial: bool) -> None
     elif setting.channel == "dooh":
         imp["banner" if draw < 0.5 else "video"] = (banner if draw < 0.5 else video)(rng, setting, interstitial)
     elif setting.where.topic in ("radio", "music") and draw < 0.5:
-        imp["audio"] = audio(rng, setting)
+        imp["audio"] = audio(rng)
     elif draw < 0.62:
         imp["banner"] = banner(rng, setting, interstitial)
     elif draw < 0.76:
@@ -190,7 +190,7 @@ def video(rng: Random, setting: Setting, interstitial: bool) -> Json:
     return offer
 
 
-def audio(rng: Random, setting: Setting) -> Json:
+def audio(rng: Random) -> Json:
     """Audio (§3.2.8)."""
     offer: Json = {
         "mimes": rng.choice((["audio/mp4", "audio/mpeg"], ["audio/mpeg"])),

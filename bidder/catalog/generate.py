@@ -110,7 +110,7 @@ def _campaign(rng: Random, number: int) -> Json:
 
 
 def _price(rng: Random) -> Json:
-    """Goal, ceiling and prior such that an impression is worth about 0.10 to 10 a thousand."""
+    """Goal, ceiling and prior such that an impression is worth about 0.10 to 20 a thousand."""
     share = rng.random()
     if share < 0.45:  # per 1,000 viewed: 0.60 to 12.00, 40 to 80 % viewed
         kind, cents, prior = "cpm", rng.randint(60, 400) * rng.choice((1, 1, 1, 2, 3)), rng.randint(40, 80) / 100

@@ -48,7 +48,10 @@ class CatalogStore(Generic[T]):
         self.reloads = 0
         self.reload_failures = 0
         self.last_error = ""
-        self._source = open_source(uri, endpoint_url=endpoint_url, region=region)
+        try:
+            self._source = open_source(uri, endpoint_url=endpoint_url, region=region)
+        except SourceError as error:
+            raise CatalogError(str(error)) from error
         self._compile_index = compile_index
         self._rates = rates
         self._interval_s = interval_s

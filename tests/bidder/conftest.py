@@ -10,7 +10,18 @@ from zlib import crc32
 import orjson
 import pytest
 
-from bidder.domain import Campaign, Creative, CreativeSpec, Exchange, Format, Goal, GoalKind, MediaFile, Rates, Targeting
+from bidder.domain import (
+    Campaign,
+    Creative,
+    CreativeSpec,
+    Exchange,
+    Format,
+    Goal,
+    GoalKind,
+    MediaFile,
+    Rates,
+    Targeting,
+)
 
 Make = Callable[..., Any]
 
@@ -90,7 +101,7 @@ def make_campaign(make_creative: Make) -> Make:
 
 @pytest.fixture
 def make_body() -> Make:
-    """The bytes of a request: one banner on a site, in the USA; keyword arguments replace or, if None, remove fields."""
+    """The bytes of a request, one banner on a site. Keyword arguments replace fields or, if None, remove them."""
 
     def make(**changes: Any) -> bytes:
         request: dict[str, Any] = {

@@ -60,7 +60,7 @@ def test_profiles_cannot_be_changed_by_accident() -> None:
             b'{"Acme": {}}',
             "Acme: 'Acme' is not an exchange's name; lower-case letters, digits and hyphens, at most 32, are",
         ),
-        (b'{"a": {"tmax": 5}}', "a.tmax: no such field is known; did you mean 'default_tmax_ms'?"),
+        (b'{"a": {"default_tmax": 5}}', "a.default_tmax: no such field is known; did you mean 'default_tmax_ms'?"),
         (b'{"a": {"default_tmax_ms": 0}}', "a.default_tmax_ms: 0 is not positive"),
         (b'{"a": {"default_tmax_ms": "9"}}', "a.default_tmax_ms: '9' is not a whole number"),
         (b'{"a": {"network_margin_ms": -1}}', "a.network_margin_ms: -1 is negative"),

@@ -164,7 +164,9 @@ def test_a_taken_port_is_said_before_anything_starts(commands: Commands, stand_i
 
 PARENT = """
 import pathlib, sys, time
+from loadtest.__main__ import heed_signals
 from loadtest.stack import Commands, running
+heed_signals()
 with running(pathlib.Path("."), commands=Commands({model}, {sagemaker}, {bidder})) as stack:
     print(stack.model_url, stack.sagemaker_url, stack.bidder_url, flush=True)
     time.sleep(600)
@@ -185,6 +187,7 @@ def start_parent(commands: Commands) -> tuple[subprocess.Popen[str], Sequence[st
     "number",
     [
         signal.SIGINT,
+        signal.SIGTERM,
         pytest.param(
             signal.SIGKILL,
             marks=pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children of a parent's death"),
@@ -192,7 +195,7 @@ def start_parent(commands: Commands) -> tuple[subprocess.Popen[str], Sequence[st
     ],
 )
 def test_no_program_outlives_its_parent(commands: Commands, number: signal.Signals):
-    """After Ctrl-C, and on Linux after kill -9, nothing listens any more."""
+    """After Ctrl-C and SIGTERM, and on Linux after kill -9, nothing listens any more."""
     parent, urls = start_parent(commands)
     try:
         assert len(urls) == 3

@@ -361,4 +361,4 @@ def test_a_mistake_far_down_a_large_document_is_reported_at_its_line(
     data = ('{"version": "1", "campaigns": [\n' + ",\n".join(lines) + "\n]}").encode()
     with pytest.raises(CatalogError) as caught:
         read_catalog(data)
-    assert str(caught.value).splitlines()[0].startswith("line 1402, column 84: no JSON")
+    assert str(caught.value).splitlines()[0].startswith("line 1402, column 88: no JSON")

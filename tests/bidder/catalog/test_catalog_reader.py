@@ -248,8 +248,17 @@ def test_equal_specs_are_one_object(numbered: Callable[[int], list[Json]], docum
 
 @pytest.mark.parametrize(
     ("written", "micros"),
-    [("0.1", 100_000), ("8.1", 8_100_000), ("1.005", 1_005_000), ('"2.675"', 2_675_000), ("0.000001", 1)]
-    + [("1e-6", 1), ("3", 3_000_000), ('"1000000"', 10**12), ("999999.999999", 999_999_999_999)],
+    [
+        ("0.1", 100_000),
+        ("8.1", 8_100_000),
+        ("1.005", 1_005_000),
+        ('"2.675"', 2_675_000),
+        ("0.000001", 1),
+        ("1e-6", 1),
+        ("3", 3_000_000),
+        ('"1000000"', 10**12),
+        ("999999.999999", 999_999_999_999),
+    ],
 )
 def test_money_is_exact(campaign: Json, document: Document, written: str, micros: int) -> None:
     """Decimal numbers and decimal text become micro-units without a rounding error."""

@@ -1,4 +1,4 @@
-"""A scripted endpoint on a real socket, and lanes that speak to it. No port is fixed, everything is closed at the end."""
+"""A scripted endpoint on a real socket, and lanes that speak to it. Ports are free ones, everything is closed."""
 
 from __future__ import annotations
 

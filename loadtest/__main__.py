@@ -7,14 +7,16 @@ everything as Ctrl-C does, so that no process is left behind.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 from rich.console import Console
 
-from loadtest import demo, traffic
+from loadtest import demo, profiles, traffic
 
 LOG_WIDTH = 100
 EPILOG = """\
@@ -32,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.command == "traffic":
             return _traffic(options)
+        if options.command == "profiles":
+            return _profiles(options)
         console = _Console(width=None if sys.stdout.isatty() else LOG_WIDTH)
         return demo.serve(console) if options.command == "serve" else demo.demo(console, options.requests, options.seed)
     except KeyboardInterrupt:
@@ -63,6 +67,12 @@ def _parser() -> argparse.ArgumentParser:
     write.add_argument("--seed", type=int, required=True, metavar="S", help="the same seed gives the same bytes")
     write.add_argument("--out", type=Path, metavar="FILE", help="where to (default: standard output)")
     write.add_argument("--valid-only", action="store_true", help="leave out the malformed ones, which are 2 in 100")
+
+    known = commands.add_parser(
+        "profiles", help="write what a bidder may know of the people in the traffic, with raw ids"
+    )
+    known.add_argument("--catalog", type=Path, required=True, metavar="FILE", help="whose frequency caps to count for")
+    known.add_argument("--out", type=Path, required=True, metavar="FILE", help="JSON lines for `bidder hash-profiles`")
     return parser
 
 
@@ -77,6 +87,17 @@ def _traffic(options: argparse.Namespace) -> int:
             file.writelines(case.body + b"\n" for case in cases)
     except OSError as error:
         print(f"loadtest traffic: {options.out}: {error.strerror}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _profiles(options: argparse.Namespace) -> int:
+    try:
+        capped = profiles.capped_campaigns(options.catalog)
+        with options.out.open("w") as file:
+            file.writelines(json.dumps(profile) + "\n" for profile in profiles.profiles(int(time.time()), capped))
+    except OSError as error:
+        print(f"loadtest profiles: {error.filename}: {error.strerror}", file=sys.stderr)
         return 1
     return 0
 

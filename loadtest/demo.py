@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextlib import AbstractContextManager
-from pathlib import Path
 
 from rich.console import Console
 
@@ -19,7 +18,7 @@ from loadtest.present import progress, show_example, summary
 from loadtest.program import ProgramError
 from loadtest.report import Report
 from loadtest.stack import ENDPOINT_NAME, FIXED_PORTS, HOST, Stack, running
-from loadtest.training import CACHE, ROOT, TrainingError, trained_model
+from loadtest.training import CACHE, ROOT, Prepared, TrainingError, trained_model
 from loadtest.verify import Judge, Rates
 
 RATES = ROOT / "bidder" / "data" / "rates.json"
@@ -29,8 +28,8 @@ EXAMPLE_REQUEST = CACHE / "request.json"
 def demo(console: Console, requests: int, seed: int) -> int:
     """Plays `requests` requests of `seed` and returns the exit code."""
     try:
-        model_dir = trained_model(console)
-        with _starting(console, model_dir) as stack:
+        prepared = trained_model(console)
+        with _starting(console, prepared) as stack:
             report = _play(console, stack, requests, seed)
     except (TrainingError, ProgramError, OSError) as error:
         console.print(
@@ -49,23 +48,23 @@ def demo(console: Console, requests: int, seed: int) -> int:
 def serve(console: Console) -> int:
     """The same set-up on fixed ports, until Ctrl-C."""
     try:
-        model_dir = trained_model(console)
-        with _starting(console, model_dir, fixed=True) as stack:
+        prepared = trained_model(console)
+        with _starting(console, prepared, fixed=True) as stack:
             return _watch(console, stack)
     except (TrainingError, ProgramError, OSError) as error:
         console.print(f"could not serve: {error}", style="bold red", markup=False, highlight=False, soft_wrap=True)
         return 1
 
 
-def _starting(console: Console, model_dir: Path, fixed: bool = False) -> AbstractContextManager[Stack]:
+def _starting(console: Console, prepared: Prepared, fixed: bool = False) -> AbstractContextManager[Stack]:
     console.print("starting model container, SageMaker Runtime and bidder", highlight=False)
     if not fixed:
-        return running(model_dir)
+        return running(prepared.model_dir, environment=prepared.environment())
 
     def show(name: str, line: str) -> None:
         console.print(f"{name:<16}│ {line}", markup=False, highlight=False, soft_wrap=True)
 
-    return running(model_dir, ports=FIXED_PORTS, show=show)
+    return running(prepared.model_dir, ports=FIXED_PORTS, environment=prepared.environment(), show=show)
 
 
 def _play(console: Console, stack: Stack, requests: int, seed: int) -> Report:

@@ -3,8 +3,9 @@
 The rule: the model is a function of its inputs, so its folder is named after them; it is built beside its place and
 renamed into it whole, so that two builders do no harm. Each step is a process:
 
-    loadtest traffic ─▶ requests ─▶ bidder rows ─▶ served rows ─▶ model simulate ─▶ labelled log ─▶ model train ─▶
-    model
+    loadtest profiles ─▶ bidder hash-profiles ─▶ profiles
+    loadtest traffic ─▶ requests ─▶ bidder rows (with the profiles) ─▶ served rows ─▶ model simulate ─▶ labelled log
+      ─▶ model train ─▶ model
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from rich.console import Console
 
+from loadtest.profiles import profiles
 from loadtest.traffic import requests
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,6 +41,18 @@ class TrainingError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a stack needs: the folder of a trained model, and the file of the profiles it was trained with."""
+
+    model_dir: Path
+    profiles: Path
+
+    def environment(self) -> dict[str, str]:
+        """This process's, with the profiles for the bidder unless it names others."""
+        return {"BIDDER_PROFILES_PATH": str(self.profiles.resolve()), **os.environ}
+
+
+@dataclass(frozen=True, slots=True)
 class Steps:
     """How the programs are started, before their arguments."""
 
@@ -46,20 +61,23 @@ class Steps:
     model: Sequence[str] = (sys.executable, "-m", "model")
 
 
-def trained_model(console: Console, cache: Path = CACHE, *, count: int = COUNT, steps: Steps = Steps()) -> Path:
-    """The folder of a model trained on `count` requests; made if it is missing. Raises TrainingError."""
+def trained_model(console: Console, cache: Path = CACHE, *, count: int = COUNT, steps: Steps = Steps()) -> Prepared:
+    """A model trained on `count` requests, and its profiles; made if they are missing. Raises TrainingError."""
     features = _run([*steps.bidder, "features"])
     catalog = os.environ.get("BIDDER_CATALOG_URI") or str(DEMO_CATALOG)
-    target = cache / f"model-{fingerprint(features, catalog, count)}"
+    target = cache / f"demo-{fingerprint(features, catalog, count)}"
+    prepared = Prepared(target / "model", target / "profiles.jsonl")
     if target.is_dir():
-        console.print(f"model: {target}, trained before", highlight=False)
-        return target
+        console.print(f"model: {prepared.model_dir}, trained before", highlight=False)
+        return prepared
     console.print(f"model: none for this catalog yet, training one on {count:,} requests", highlight=False)
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="training-", dir=cache) as folder:
-        _train(console, Path(folder), count, steps)
-        _put_in_place(Path(folder) / "model", target)
-    return target
+        made = Path(folder) / "made"
+        made.mkdir()
+        _train(console, Path(folder), Prepared(made / "model", made / "profiles.jsonl"), count, steps)
+        _put_in_place(made, target)
+    return prepared
 
 
 def fingerprint(features: str, catalog: str, count: int) -> str:
@@ -77,20 +95,24 @@ def fingerprint(features: str, catalog: str, count: int) -> str:
     digest = hashlib.sha256(f"{version} {SEED} {count}".encode())
     for case in requests(SEED, _SAMPLE, valid_only=True):
         digest.update(case.body)
+    for profile in islice(profiles(0, ()), _SAMPLE):
+        digest.update(json.dumps(profile).encode())
     path = Path(catalog)
     digest.update(path.read_bytes() if path.is_file() else catalog.encode())
     return digest.hexdigest()[:16]
 
 
-def _train(console: Console, folder: Path, count: int, steps: Steps) -> None:
-    traffic, rows, log, model = (str(folder / name) for name in ("traffic.jsonl", "rows.csv", "log.csv", "model"))
-    seed = str(SEED)
+def _train(console: Console, folder: Path, made: Prepared, count: int, steps: Steps) -> None:
+    traffic, rows, log, raw = (str(folder / name) for name in ("traffic.jsonl", "rows.csv", "log.csv", "raw.jsonl"))
+    seed, model, known = str(SEED), str(made.model_dir), str(made.profiles)
+    _step(console, "people", [*steps.loadtest, "profiles", "--catalog", str(DEMO_CATALOG), "--out", raw])
+    _step(console, "profiles without their ids", [*steps.bidder, "hash-profiles", raw, known])
     _step(
         console,
         "requests",
         [*steps.loadtest, "traffic", "--count", str(count), "--seed", seed, "--valid-only", "--out", traffic],
     )
-    _step(console, "rows served for them", [*steps.bidder, "rows", traffic, rows])
+    _step(console, "rows served for them", [*steps.bidder, "rows", traffic, rows], made.environment())
     truth = str(folder / "truth.csv")
     _step(console, "simulated users", [*steps.model, "simulate", rows, log, "--seed", seed, "--truth", truth])
     output = _step(console, "training", [*steps.model, "train", "--train", log, "--model-dir", model])
@@ -99,20 +121,26 @@ def _train(console: Console, folder: Path, count: int, steps: Steps) -> None:
         console.print(f"  on auctions held out: {', '.join(quality)}", highlight=False)
 
 
-def _step(console: Console, what: str, command: Sequence[str]) -> str:
+def _step(console: Console, what: str, command: Sequence[str], environment: Mapping[str, str] | None = None) -> str:
     started_s = time.monotonic()
     with console.status(f"{what} …"):
-        output = _run(command)
-    console.print(f"  {what:<22}{time.monotonic() - started_s:6.1f} s", highlight=False)
+        output = _run(command, environment)
+    console.print(f"  {what:<26}{time.monotonic() - started_s:6.1f} s", highlight=False)
     return output
 
 
-def _run(command: Sequence[str]) -> str:
+def _run(command: Sequence[str], environment: Mapping[str, str] | None = None) -> str:
     """The output of a process that ends well. It ends with this one; see `loadtest.leash`."""
     leashed = [sys.executable, "-I", "-S", str(_LEASH), str(os.getpid()), *command]
     try:
         done = subprocess.run(
-            leashed, capture_output=True, text=True, timeout=STEP_S, stdin=subprocess.DEVNULL, check=False
+            leashed,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=STEP_S,
+            stdin=subprocess.DEVNULL,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise TrainingError(f"`{' '.join(command)}` was not done after {STEP_S:g} s") from error

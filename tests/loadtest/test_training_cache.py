@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from loadtest.training import Steps, TrainingError, fingerprint, trained_model
+from loadtest.training import Prepared, Steps, TrainingError, fingerprint, trained_model
 
 FEATURES = '{"features_version": "abc123"}'
 BIDDER = """
@@ -47,7 +47,7 @@ class Workshop:
         self.steps = Steps((sys.executable, "-m", "loadtest"), bidder, model)
         self.shown = io.StringIO()
 
-    def train(self, count: int = 20) -> Path:
+    def train(self, count: int = 20) -> Prepared:
         return trained_model(Console(file=self.shown), self.cache, count=count, steps=self.steps)
 
     @property
@@ -58,9 +58,10 @@ class Workshop:
 def test_the_steps_run_in_order_and_hand_on_their_files(stand_ins, tmp_path: Path):
     """Requests, rows, simulation, training: the model's folder holds what came out of the chain."""
     workshop = Workshop(stand_ins, tmp_path)
-    folder = workshop.train(count=20)
-    assert workshop.runs == ["bidder features", "bidder rows", "model simulate", "model train"]
-    assert len((folder / "rows").read_bytes().splitlines()) == 20
+    made = workshop.train(count=20)
+    assert made.profiles.is_file()
+    assert workshop.runs == ["bidder features", "bidder hash-profiles", "bidder rows", "model simulate", "model train"]
+    assert len((made.model_dir / "rows").read_bytes().splitlines()) == 20
 
 
 def test_the_quality_is_shown(stand_ins, tmp_path: Path):
@@ -75,14 +76,15 @@ def test_a_model_of_the_same_inputs_is_used_again(stand_ins, tmp_path: Path):
     workshop = Workshop(stand_ins, tmp_path)
     first = workshop.train()
     assert workshop.train() == first
-    assert workshop.runs[4:] == ["bidder features"]
+    assert workshop.runs[5:] == ["bidder features"]
 
 
 def test_nothing_else_stays_in_the_cache(stand_ins, tmp_path: Path):
     """The working folder is gone when the model is in its place."""
     workshop = Workshop(stand_ins, tmp_path)
-    folder = workshop.train()
-    assert list(workshop.cache.iterdir()) == [folder]
+    made = workshop.train()
+    assert list(workshop.cache.iterdir()) == [made.model_dir.parent]
+    assert sorted(path.name for path in made.model_dir.parent.iterdir()) == ["model", "profiles.jsonl"]
 
 
 def test_a_step_that_fails_leaves_nothing_and_says_why(stand_ins, tmp_path: Path):

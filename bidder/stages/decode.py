@@ -86,7 +86,6 @@ def _read_inventory(auction: Auction, request: BidRequest) -> None:
         auction.bundle = text(app, "bundle")
     elif (site := request.get("site")) is not None:
         place, auction.channel = site, "site"
-        auction.page = text(site, "page")
     elif (dooh := request.get("dooh")) is not None:
         place, auction.channel = dooh, "dooh"
     else:
@@ -99,7 +98,6 @@ def _read_inventory(auction: Auction, request: BidRequest) -> None:
     if content:
         auction.content_language = (content.get("language") or content.get("langb") or "")[:2].lower()
         auction.content_genre = text(content, "genre")
-        auction.content_rating = text(content, "contentrating")
 
 
 def _read_device(auction: Auction, device: Device) -> None:
@@ -134,8 +132,6 @@ def _read_user(auction: Auction, request: BidRequest, device: Device) -> None:
         return
     auction.latitude, auction.longitude = latitude, longitude
     auction.zip = text(geo, "zip")
-    auction.year_of_birth = user.get("yob", 0)
-    auction.gender = text(user, "gender")
     auction.segments = _segments(user.get("data") or ())
     auction.profile_keys = profile_keys(user, device, extension(user, "eids"))
 

@@ -87,7 +87,6 @@ def _deal(deal: DealObject) -> Deal:
         auction_type=deal.get("at"),
         seats=_texts(deal.get("wseat")),
         domains=frozenset(domain.lower() for domain in deal.get("wadomain", ())),
-        guaranteed=deal.get("guar") == 1,
     )
 
 
@@ -126,7 +125,6 @@ def _media(media: Video | Audio) -> MediaOffer:
         delivery=_codes(media.get("delivery")),
         min_bitrate_kbps=media.get("minbitrate"),
         max_bitrate_kbps=media.get("maxbitrate"),
-        start_delay=media.get("startdelay"),
         floor_per_second_micros=None if per_second is None else micros(per_second),
         duration_floors=tuple(
             (floor.get("mindur", 0), floor.get("maxdur", 0), micros(floor.get("bidfloor")))
@@ -142,8 +140,6 @@ def _video(video: Video) -> MediaOffer:
         offer.protocols = frozenset((video["protocol"],))
     offer.linearity = video.get("linearity")
     offer.skippable = None if "skip" not in video else video["skip"] == 1
-    offer.width = video.get("w", 0)
-    offer.height = video.get("h", 0)
     offer.position = video.get("pos", 0)
     offer.placement = video.get("plcmt") or video.get("placement") or 0
     return offer
@@ -166,8 +162,6 @@ def _native(native: Native) -> NativeOffer | None:
         wrapped="assets" not in parsed,
         apis=_codes(native.get("api")),
         blocked_attributes=_codes(native.get("battr")),
-        context=markup.get("context", 0),
-        placement_type=markup.get("plcmttype", 0),
         event_trackers=tuple(
             (tracker["event"], _codes(tracker.get("methods"))) for tracker in markup.get("eventtrackers", ())
         ),

@@ -61,7 +61,7 @@ def test_app_wins_where_site_stands_too(make_body: Body) -> None:
 def test_a_privacy_signal_removes_who_and_exactly_where(make_body: Body, place_26: dict[str, Any]) -> None:
     """In 2.6's place or 2.5's: no profile key, no segment, no zip, a position of two decimals."""
     who = {
-        "user": {"buyeruid": "u-1", "data": [{"segment": [{"id": "travel"}]}], "yob": 1980},
+        "user": {"buyeruid": "u-1", "data": [{"segment": [{"id": "travel"}]}]},
         "device": {"ifa": "abc"},
     }
     geo = {"lat": 52.520008, "lon": 13.404954, "zip": "10115", "country": "DEU"}
@@ -69,7 +69,7 @@ def test_a_privacy_signal_removes_who_and_exactly_where(make_body: Body, place_2
     request["device"] = {**request["device"], "geo": geo}
     auction = auction_of(make_body(**request))
     assert auction.redacted
-    assert (auction.profile_keys, auction.segments, auction.zip, auction.year_of_birth) == ((), frozenset(), "", 0)
+    assert (auction.profile_keys, auction.segments, auction.zip) == ((), frozenset(), "")
     assert (auction.latitude, auction.longitude, auction.country) == (52.52, 13.4, "DEU")
 
 
@@ -199,12 +199,12 @@ def test_an_unreadable_native_request_offers_nothing(make_body: Body, request_te
 
 def test_deals_do_not_inherit_the_currency_of_the_slot(make_body: Body) -> None:
     """§3.2.12: a deal's floor is in US dollars unless it says otherwise."""
-    pmp = {"private_auction": 1, "deals": [{"id": "d", "bidfloor": 2, "wadomain": ["A.example"], "guar": 1, "at": 3}]}
+    pmp = {"private_auction": 1, "deals": [{"id": "d", "bidfloor": 2, "wadomain": ["A.example"], "at": 3}]}
     (slot,) = auction_of(make_body(imp=banner(pmp=pmp, bidfloorcur="EUR"))).slots
     (deal,) = slot.deals
     assert slot.private
     assert (slot.floor_currency, deal.floor_currency, deal.floor_micros) == ("EUR", "USD", 2_000_000)
-    assert (deal.domains, deal.guaranteed, deal.auction_type) == ({"a.example"}, True, 3)
+    assert (deal.domains, deal.auction_type) == ({"a.example"}, 3)
 
 
 def test_video_of_25_is_read_like_that_of_26(make_body: Body) -> None:

@@ -1,0 +1,57 @@
+"""What the bidder talks about: auctions, slots, campaigns, creatives, candidates, bids, no-bids.
+
+The rule kept here: plain slotted data with units in the names, no I/O and no clock. Money is an integer of
+micro-units (1/1,000,000) of a currency; every price and floor is a CPM, the price of 1,000 impressions.
+"""
+
+from bidder.domain.auction import Auction, BannerOffer, Deal, MediaOffer, NativeAsset, NativeOffer, Profile, Slot
+from bidder.domain.bid import Bid, Candidate, NoBid, NoBidReason, Rows, Scores
+from bidder.domain.campaign import (
+    SLOT_ATTRIBUTES,
+    Campaign,
+    Circle,
+    Creative,
+    CreativeSpec,
+    Goal,
+    GoalKind,
+    MediaFile,
+    NativeImage,
+    NativeText,
+    Targeting,
+)
+from bidder.domain.exchange import Exchange, Rates
+from bidder.domain.terms import MICROS, NO_CODES, NOTHING, Format
+
+__all__ = [
+    "MICROS",
+    "NOTHING",
+    "NO_CODES",
+    "SLOT_ATTRIBUTES",
+    "Auction",
+    "BannerOffer",
+    "Bid",
+    "Campaign",
+    "Candidate",
+    "Circle",
+    "Creative",
+    "CreativeSpec",
+    "Deal",
+    "Exchange",
+    "Format",
+    "Goal",
+    "GoalKind",
+    "MediaFile",
+    "MediaOffer",
+    "NativeAsset",
+    "NativeImage",
+    "NativeOffer",
+    "NativeText",
+    "NoBid",
+    "NoBidReason",
+    "Profile",
+    "Rates",
+    "Rows",
+    "Scores",
+    "Slot",
+    "Targeting",
+]

@@ -1,0 +1,177 @@
+"""What an exchange asks: an auction, its slots, what each would take; and what is known of the user.
+
+The rule kept here: everything normalised, nothing raw. Section numbers are those of OpenRTB 2.6-202606.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bidder.domain.terms import NO_CODES, NOTHING
+
+
+@dataclass(slots=True)
+class Deal:
+    """A private deal offered with a slot (section 3.2.12). Its floor's currency does not inherit from the slot's."""
+
+    id: str
+    floor_micros: int = 0
+    floor_currency: str = "USD"
+    auction_type: int | None = None  # 1 first price, 2 second price plus, 3 floor is the agreed price
+    seats: frozenset[str] = NOTHING  # allowed buyer seats; empty = any
+    domains: frozenset[str] = NOTHING  # allowed advertiser domains; empty = any
+
+
+@dataclass(slots=True)
+class BannerOffer:
+    """The banner a slot would take (section 3.2.6)."""
+
+    sizes: tuple[tuple[int, int], ...] = ()
+    width_range: tuple[int, int] | None = None  # 2.5's wmin..wmax, hmin..hmax
+    height_range: tuple[int, int] | None = None
+    position: int = 0
+    mimes: frozenset[str] = NOTHING  # empty = any
+    apis: frozenset[int] = NO_CODES  # supported API frameworks
+    blocked_attributes: frozenset[int] = NO_CODES
+    blocked_types: frozenset[int] = NO_CODES  # btype
+
+
+@dataclass(slots=True)
+class MediaOffer:
+    """The video or audio a slot would take (sections 3.2.7, 3.2.8). Durations are in seconds, bitrates in Kbps."""
+
+    mimes: frozenset[str] = NOTHING
+    protocols: frozenset[int] = NO_CODES  # empty = any
+    apis: frozenset[int] = NO_CODES
+    blocked_attributes: frozenset[int] = NO_CODES
+    min_duration_s: int = 0
+    max_duration_s: int | None = None
+    required_durations_s: frozenset[int] = NO_CODES  # rqddurs: exactly one of these
+    linearity: int | None = None  # 1 linear, 2 overlay
+    skippable: bool | None = None  # None = not said; False = the player gives no skip control
+    delivery: frozenset[int] = NO_CODES
+    min_bitrate_kbps: int | None = None
+    max_bitrate_kbps: int | None = None
+    position: int = 0
+    placement: int = 0  # plcmt, or 2.5's placement where only that stands
+    floor_per_second_micros: int | None = None  # mincpmpersec
+    duration_floors: tuple[tuple[int, int, int], ...] = ()  # durfloors: (min_s, max_s or 0, floor micros)
+
+
+@dataclass(slots=True)
+class NativeAsset:
+    """One asset that a native slot asks for (Native 1.2, section 4.2). Exactly one of the kinds is set."""
+
+    id: int
+    required: bool
+    kind: str  # "title", "image", "data", "video"
+    type: int = 0  # image or data asset type
+    max_length: int = 0  # title or data, in characters; 0 = not limited
+    width: int = 0  # image: exact when set
+    height: int = 0
+    min_width: int = 0
+    min_height: int = 0
+    mimes: frozenset[str] = NOTHING
+    min_duration_s: int = 0  # video
+    max_duration_s: int = 0
+    protocols: frozenset[int] = NO_CODES
+
+
+@dataclass(slots=True)
+class NativeOffer:
+    """The native ad a slot would take (section 3.2.9; Native 1.2, section 4.1)."""
+
+    assets: tuple[NativeAsset, ...]
+    version: str = "1.2"
+    wrapped: bool = False  # the request stood in Native 1.0's {"native": …}; so must the answer
+    apis: frozenset[int] = NO_CODES
+    blocked_attributes: frozenset[int] = NO_CODES
+    event_trackers: tuple[tuple[int, frozenset[int]], ...] = ()  # (event, methods) that the slot supports
+
+
+@dataclass(slots=True)
+class Slot:
+    """One impression up for auction (Imp, section 3.2.4)."""
+
+    id: str
+    banner: BannerOffer | None = None
+    video: MediaOffer | None = None
+    audio: MediaOffer | None = None
+    native: NativeOffer | None = None
+    floor_micros: int = 0
+    floor_currency: str = "USD"
+    deals: tuple[Deal, ...] = ()
+    private: bool = False  # private_auction: bids without a deal are not wanted
+    secure: bool = False  # every asset by HTTPS
+    interstitial: bool = False
+    rewarded: bool = False
+    tag_id: str = ""
+    viewability: float = -1.0  # metric "viewability", 0..1; -1 = not said
+    expiry_s: int = 0  # exp; 0 = not said
+
+
+@dataclass(slots=True)
+class Auction:
+    """One bid request (BidRequest, section 3.2.1), normalised: 2.5's places read, identifiers already redacted where
+    a privacy signal forbids them. Empty string, 0 or an empty set means: not said."""
+
+    id: str
+    slots: list[Slot]
+    tmax_ms: int | None = None  # None = not said: the exchange's default counts
+    auction_type: int = 2
+    currencies: tuple[str, ...] = ()  # allowed for the answer; empty = USD
+    test: bool = False
+    allowed_seats: frozenset[str] = NOTHING
+    blocked_seats: frozenset[str] = NOTHING
+    allowed_languages: frozenset[str] = NOTHING  # of creatives: primary language subtags, lower case
+    category_taxonomy: int = 1  # of blocked_ and allowed_categories
+    blocked_categories: frozenset[str] = NOTHING
+    allowed_categories: frozenset[str] = NOTHING
+    blocked_domains: frozenset[str] = NOTHING  # advertiser domains, lower case
+    blocked_bundles: frozenset[str] = NOTHING
+    # where
+    channel: str = ""  # "site", "app" or "dooh"
+    inventory_id: str = ""  # site.id, app.id or dooh.id
+    domain: str = ""
+    bundle: str = ""
+    publisher_id: str = ""
+    categories: frozenset[str] = NOTHING  # of site or app, section, page and content
+    content_language: str = ""
+    content_genre: str = ""
+    # on what
+    device_type: int = 0
+    os: str = ""  # lower case: "ios", "android", "windows", …
+    os_version: str = ""
+    make: str = ""
+    model: str = ""
+    browser: str = ""
+    connection_type: int = 0
+    carrier: str = ""
+    language: str = ""  # two letters, lower case
+    screen_width: int = 0
+    screen_height: int = 0
+    # where in the world
+    country: str = ""  # ISO 3166-1 alpha-3
+    region: str = ""
+    metro: str = ""
+    city: str = ""
+    zip: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
+    utc_offset_min: int | None = None
+    # who: keys for the profile store, best first, never a raw identifier; empty where privacy forbids them
+    profile_keys: tuple[str, ...] = ()
+    segments: frozenset[str] = NOTHING  # from user.data and, after enrichment, from the profile
+    coppa: bool = False
+    redacted: bool = False  # a privacy signal removed identifiers
+
+
+@dataclass(slots=True)
+class Profile:
+    """What is known of a user: segments, how often and how recently ads were shown. Times are Unix seconds."""
+
+    segments: frozenset[str] = NOTHING
+    impressions_today: int = 0
+    last_impression_s: int = 0
+    campaign_impressions: Mapping[str, int] = field(default_factory=dict)  # today's, by campaign id

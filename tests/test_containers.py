@@ -5,6 +5,7 @@ What is read here is read as text; that the images build and the containers star
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import subprocess
@@ -36,6 +37,7 @@ PACKAGES = {
 }
 COMPOSE_FILE = ROOT / "docker/compose.yaml"
 HEALTHCHECK = ROOT / "docker/healthcheck.py"
+DEMO_INPUTS = ROOT / "docker/model/demo_inputs.py"
 USER = "10001:10001"
 
 
@@ -116,8 +118,8 @@ def test_the_default_image_runs_without_root(image: str) -> None:
 def test_only_the_target_for_sagemaker_is_root() -> None:
     """SageMaker wants root; of all targets that are an image of their own, one complies."""
     path = DOCKERFILES["model"]
-    users = {name: settled(path, "USER", name) for name in ("sagemaker", "demo", "model")}
-    assert users == {"sagemaker": "root", "demo": USER, "model": USER}
+    users = {name: settled(path, "USER", name) for name in ("sagemaker", "demo-inputs", "demo", "model")}
+    assert users == {"sagemaker": "root", "demo-inputs": USER, "demo": USER, "model": USER}
 
 
 def test_the_image_for_sagemaker_differs_in_its_user_alone() -> None:
@@ -297,6 +299,7 @@ def test_a_service_mounts_what_exists(name: str) -> None:
 def test_every_setting_of_the_bidder_exists() -> None:
     """BIDDER_* variables of the image and of Compose are settings, and together they can be used."""
     variables = environment(DOCKERFILES["bidder"]) | services()["bidder"]["environment"]
+    assert services()["profiles"]["environment"].items() <= variables.items()
     values = {name.removeprefix("BIDDER_").lower(): text for name, text in variables.items() if "BIDDER_" in name}
     assert values.keys() <= Settings.model_fields.keys()
     settings = Settings(**values)
@@ -310,7 +313,12 @@ def test_the_services_find_each_other() -> None:
     assert bidder["environment"]["BIDDER_ENDPOINT_URL"] == "http://sagemaker-local:8090"
     assert bidder["environment"]["BIDDER_STATE_URL"].startswith("redis://valkey:6379/")
     assert f"{bidder['environment']['BIDDER_ENDPOINT_NAME']}=http://model:8080" in local["command"]
-    for one, other in (("bidder", "sagemaker-local"), ("bidder", "valkey"), ("sagemaker-local", "model")):
+    for one, other in (
+        ("bidder", "sagemaker-local"),
+        ("bidder", "valkey"),
+        ("profiles", "valkey"),
+        ("sagemaker-local", "model"),
+    ):
         assert set(all_services[one]["networks"]) & set(all_services[other]["networks"])
     scrape = yaml.safe_load((ROOT / "docker/prometheus.yml").read_text())["scrape_configs"]
     assert ["bidder:8080"] in [group["targets"] for job in scrape for group in job["static_configs"]]
@@ -336,6 +344,21 @@ def test_grafana_finds_its_data_and_its_dashboards() -> None:
     home = Path(grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
     assert str(home.parent) == provider["options"]["path"]
     assert (ROOT / "docker/grafana/dashboards" / home.name).is_file()
+
+
+def test_the_demo_trains_on_the_traffic_of_the_exchange(tmp_path: Path) -> None:
+    """The requests are those that `loadtest traffic` writes, and the profiles can be hashed and read."""
+    catalog = ROOT / "bidder/data/demo_catalog.json"
+    made, people, hashed, same = (tmp_path / name for name in ("made", "people", "hashed", "same"))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for command in (
+        [str(DEMO_INPUTS), str(catalog), "20", "7", str(people), str(made)],
+        ["-m", "loadtest", "traffic", "--count", "20", "--seed", "7", "--valid-only", "--out", str(same)],
+        ["-m", "bidder", "hash-profiles", str(people), str(hashed)],
+    ):
+        subprocess.run([sys.executable, *command], env=environment, cwd=ROOT, check=True, timeout=120)
+    assert made.read_bytes() == same.read_bytes()
+    assert len(hashed.read_text().splitlines()) == len(people.read_text().splitlines()) > 100
 
 
 @contextmanager

@@ -8,6 +8,7 @@ that a slow endpoint does not cost a new handshake a call; one that does not com
 from __future__ import annotations
 
 import asyncio
+import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from bidder.inference.pool import Pool
     from bidder.inference.resolver import Address
 
+_KEEPALIVE = (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
 _HEADERS_BYTES = 65_536  # allowed on top of the body for status line, headers and chunk framing
 
 
@@ -124,6 +126,13 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for name, seconds in _KEEPALIVE:
+                if hasattr(socket, name):  # not all systems have all of them
+                    sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), seconds)
         self._pool.opened(self)
 
     def data_received(self, data: bytes) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import ssl
 from collections import deque
 from collections.abc import Callable
@@ -21,9 +20,6 @@ from bidder.inference.resolver import Address, Resolver
 from bidder.inference.stats import InferenceStats
 
 _AVOID_S = 5.0  # how long an address that failed is the last choice
-_KEEPALIVE = (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
-# The kernel gives up a connect after one repeated SYN, about 3 s: a bound that needs no cancelling.
-_CONNECT = (("TCP_SYNCNT", 1),)
 
 
 def tls_context(cafile: str | None = None) -> ssl.SSLContext:
@@ -53,7 +49,7 @@ class Pool:
         idle_s: float = 50.0,
         max_age_s: float = 600.0,
         drain_s: float = 1.0,
-        handshake_s: float = 3.0,
+        connect_s: float = 3.0,
         upkeep_s: float = 5.0,
         max_response_bytes: int = MAX_BODY_BYTES,
         clock: Callable[[], float] | None = None,
@@ -75,7 +71,7 @@ class Pool:
         self._tokens = float(connect_burst)
         self._idle_s = idle_s
         self._max_age_s = max_age_s
-        self._handshake_s = handshake_s
+        self._connect_s = connect_s
         self._upkeep_s = upkeep_s
         self._clock = clock or self.loop.time
         self._refilled_at = self._clock()
@@ -83,6 +79,7 @@ class Pool:
         self._connections: set[Connection] = set()
         self._resends: deque[Call] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._attempts: set[asyncio.Task[Any]] = set()
         self._warm = 0
         self._changed = asyncio.Event()
         self._token_timer: asyncio.TimerHandle | None = None
@@ -120,22 +117,30 @@ class Pool:
         return self.open
 
     async def aclose(self) -> None:
-        """Close all connections, and return when they are closed. Calls in flight fail."""
+        """Close all connections, and return when they are closed, which is bounded. Calls in flight fail."""
         self._closing = True
         for timer in (self._token_timer, self._upkeep_timer):
             if timer is not None:
                 timer.cancel()
-        # Only here are connects cancelled: nothing will use the loop's sockets after them.
-        for task in self._tasks:
+        for task in self._tasks:  # these only watch
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.connecting = 0
+        # A connect cancelled half-way can leave a transport whose loss is never reported: they get time to end.
+        if self._attempts:
+            await asyncio.wait(self._attempts, timeout=self._connect_s)
+            for attempt in self._attempts:
+                attempt.cancel()
+            await asyncio.gather(*self._attempts, return_exceptions=True)
         while self._resends:
             self._resends.popleft().failed(Closed("the inference client has been closed"))
         for connection in list(self._connections):
             connection.close()
-        while self.open:
-            self._changed.clear()
-            await self._changed.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._connect_s):
+                while self.open:
+                    self._changed.clear()
+                    await self._changed.wait()
         await self._resolver.aclose()
 
     # -- for callers ---------------------------------------------------------------------------------------------------
@@ -177,6 +182,9 @@ class Pool:
         connection.expires_at = self._clock() + self._max_age_s * (1.0 - 0.1 * (self.stats.opened % 16) / 16)
         self._connections.add(connection)
         self._changed.set()
+        if self.open > self._max_connections:  # an overdue connect that succeeded after all
+            connection.close()
+            return
         while self._resends:
             call = self._resends.popleft()
             if not call.finished:
@@ -212,7 +220,7 @@ class Pool:
 
     def _connect(self) -> bool:
         """Start one connect, if the caps allow."""
-        if self._closing or self.connecting >= self._max_connecting:
+        if self._closing or self.connecting >= self._max_connecting or len(self._attempts) >= 4 * self._max_connecting:
             return False
         if self.open + self.connecting >= self._max_connections:
             return False
@@ -237,37 +245,36 @@ class Pool:
         return True
 
     async def _open(self, address: Address) -> None:
-        sock = socket.socket(address.family, socket.SOCK_STREAM)
-        failure: OSError | None = None
-        try:
-            sock.setblocking(False)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            for name, value in _KEEPALIVE + _CONNECT:
-                if hasattr(socket, name):  # not all systems have all of them
-                    sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-            await self.loop.sock_connect(sock, address.sockaddr)
-            await self.loop.create_connection(
+        """See one connect through. Past its time it is no longer counted, but not cancelled: it may still succeed.
+
+        The loop makes the socket: one made here and handed over can be closed twice by uvloop, the second time as
+        somebody else's file descriptor.
+        """
+        attempt = self.loop.create_task(
+            self.loop.create_connection(
                 lambda: Connection(self, address),
-                sock=sock,
+                *address.sockaddr[:2],
                 ssl=self._ssl,
                 server_hostname=self._resolver.host if self._ssl else None,
-                ssl_handshake_timeout=self._handshake_s if self._ssl else None,
+                ssl_handshake_timeout=self._connect_s if self._ssl else None,
             )
-        except OSError as error:
-            sock.close()
-            failure = error
-        except asyncio.CancelledError:
-            sock.close()
-            raise
-        finally:
-            self.connecting -= 1
-            address.connecting -= 1
-            self._changed.set()
+        )
+        self._attempts.add(attempt)
+        attempt.add_done_callback(self._attempt_ended)
+        await asyncio.wait((attempt,), timeout=self._connect_s)
+        self.connecting -= 1
+        address.connecting -= 1
+        self._changed.set()
+        failure = attempt.exception() if attempt.done() else f"no connection within {self._connect_s} s"
         if failure is not None:
             self.suspect(address)
             self._connect_failed(ConnectFailed(f"{address.text}: {failure}"))
             self.on_available()
+
+    def _attempt_ended(self, attempt: asyncio.Task[Any]) -> None:
+        self._attempts.discard(attempt)
+        if not attempt.cancelled():
+            attempt.exception()  # the overdue ones have been reported already
 
     def _connect_failed(self, error: ConnectFailed) -> None:
         self.stats.connect_failures += 1

@@ -391,6 +391,21 @@ async def test_aclose_closes_every_connection(kit: Any) -> None:
     await kit.until(lambda: endpoint.closed_by_client + len(endpoint.tasks) == 3, "seen by the endpoint")
 
 
+@pytest.mark.parametrize("turns", range(8))
+async def test_aclose_while_connecting(kit: Any, turns: int) -> None:
+    """Wherever a connect has got to when the pool closes, no connection stays and closing ends."""
+    endpoint = await kit.endpoint()
+    lane = await kit.lane(endpoint.url)
+    future = kit.submit(lane, 1)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    lane.batcher.close()
+    await lane.pool.aclose()
+    assert (lane.pool.open, lane.pool.connecting, lane.stats.opened) == (0, 0, lane.stats.closed)
+    assert future.done()
+    assert future.exception() is not None or turns > 3
+
+
 # -- TLS ---------------------------------------------------------------------------------------------------------------
 
 

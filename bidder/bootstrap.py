@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 VERSION = "0.1.0"
 PROBE_INTERVAL_S = 1.0
+GC_THRESHOLDS = (20_000, 20, 50)
 MEDIA_TYPES = {"npy": "application/x-npy", "csv": "text/csv"}
 
 
@@ -114,10 +115,16 @@ async def running(settings: Settings) -> AsyncIterator[Bidder]:
         lag = LoopLag(metrics.loop_lag.observe)
         lag.start()
         stack.callback(lag.stop)
-        # What lives as long as the process is not walked by the collector again: p99 about halves.
-        gc.collect()
-        gc.freeze()
+        spare_the_collector()
         yield Bidder(app, pipeline, metrics, readiness)
+
+
+def spare_the_collector() -> None:
+    """What lives as long as the process is not walked again. What a bid makes is looked at less often: reference counts
+    free it. p99 about halves."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def _start(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:

@@ -1,4 +1,4 @@
-"""The command line: `python -m loadtest demo | serve | traffic`.
+"""The command line: `python -m loadtest demo | serve | saturate | traffic | profiles`.
 
 The rule: exit 0 when all went well, 1 when something did not, 2 when the command was not understood; SIGTERM ends
 everything as Ctrl-C does, so that no process is left behind.
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from loadtest import demo, profiles, traffic
+from loadtest import demo, profiles, saturate, traffic
 
 LOG_WIDTH = 100
 EPILOG = """\
@@ -37,7 +37,11 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command == "profiles":
             return _profiles(options)
         console = _Console(width=None if sys.stdout.isatty() else LOG_WIDTH)
-        return demo.serve(console) if options.command == "serve" else demo.demo(console, options.requests, options.seed)
+        if options.command == "serve":
+            return demo.serve(console)
+        if options.command == "saturate":
+            return saturate.measure(console, options.seconds)
+        return demo.demo(console, options.requests, options.seed)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader, such as `head`, has had enough
@@ -67,6 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     write.add_argument("--seed", type=int, required=True, metavar="S", help="the same seed gives the same bytes")
     write.add_argument("--out", type=Path, metavar="FILE", help="where to (default: standard output)")
     write.add_argument("--valid-only", action="store_true", help="leave out the malformed ones, which are 2 in 100")
+
+    busy = commands.add_parser("saturate", help="keep the stack busy: what a bid costs the bidder, in CPU time")
+    busy.add_argument("--seconds", type=_count, default=5, metavar="S", help="a number of connections (default 5)")
 
     known = commands.add_parser(
         "profiles", help="write what a bidder may know of the people in the traffic, with raw ids"

@@ -12,6 +12,7 @@ import contextlib
 import ssl
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from bidder.inference.connection import Call, Connection
 from bidder.inference.errors import Closed, ConnectFailed
@@ -269,7 +270,7 @@ class Pool:
         if failure is not None:
             self.suspect(address)
             self._connect_failed(ConnectFailed(f"{address.text}: {failure}"))
-            self.on_available()
+        self.on_available()  # there is room for another connect
 
     def _attempt_ended(self, attempt: asyncio.Task[Any]) -> None:
         self._attempts.discard(attempt)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import socket
 import ssl
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -349,6 +351,32 @@ async def test_connections_are_spread_over_addresses(kit: Any) -> None:
     lane = await kit.lane("http://endpoint.test", resolver=resolver, warm=4)
     assert lane.pool.open == 4
     assert sorted(address.open for address in resolver.addresses) == [0, 2, 2]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs connects that hang at a full queue, as on Linux")
+async def test_dark_address_is_left_for_the_other(kit: Any) -> None:
+    """Connects to an address that says nothing are given up without being cancelled, and the other address serves."""
+    endpoint = await kit.endpoint()
+    with contextlib.ExitStack() as stack:
+        dark = stack.enter_context(socket.socket())
+        dark.bind(("127.0.0.1", 0))
+        dark.listen(0)
+        for _ in range(4):  # fill the queue of what nobody accepts
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(dark.getsockname())
+        ports = [dark.getsockname()[1], endpoint.port]
+
+        async def resolve(host: str, port: int) -> list[SocketAddress]:
+            return [(socket.AF_INET, ("127.0.0.1", port)) for port in ports]
+
+        resolver = Resolver("endpoint.test", 80, resolve=resolve)
+        lane = await kit.lane("http://endpoint.test", resolver=resolver, pool={"connect_s": 0.1})
+        results = await asyncio.gather(*[kit.submit(lane, tag) for tag in range(20)])
+        assert [list(result.values) for result in results] == [[tag / 1e6] for tag in range(20)]
+        await kit.until(lambda: lane.pool.connecting == 0, "given up")
+        assert lane.batcher.last_error == f"ConnectFailed: 127.0.0.1:{ports[0]}: no connection within 0.1 s"
+        assert resolver.pick(asyncio.get_running_loop().time()) is resolver.addresses[1]
 
 
 async def test_failed_look_up_keeps_the_last_addresses() -> None:

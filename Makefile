@@ -7,7 +7,7 @@ SHELL := /bin/sh
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command "make lock"
 
-.PHONY: help setup demo serve test check coverage format lock images clean
+.PHONY: help setup demo serve test check coverage format lock clean
 .DEFAULT_GOAL := help
 
 help: ## This list

@@ -101,6 +101,16 @@ class CallCounts(Protocol):
     def call_seconds(self) -> Buckets: ...
 
 
+class Limiter(Protocol):
+    @property
+    def closed(self) -> bool: ...
+
+
+class Batcher(Protocol):
+    @property
+    def queued(self) -> int: ...
+
+
 class Lane(Protocol):
     """One target of the inference client, with its connections and counters."""
 
@@ -108,6 +118,10 @@ class Lane(Protocol):
     def target(self) -> Target: ...
     @property
     def pool(self) -> Pool: ...
+    @property
+    def limiter(self) -> Limiter: ...
+    @property
+    def batcher(self) -> Batcher: ...
     @property
     def stats(self) -> CallCounts: ...
 
@@ -276,6 +290,10 @@ INFERENCE: tuple[Series[Inference], ...] = (
            _LANE, _by_lane(lambda lane: _one(lane.stats.call_seconds))),
     Series("gauge", "bidder_endpoint_connections", "Connections to the endpoint: idle, busy, draining or connecting.",
            (*_LANE, "state"), _by_lane(lambda lane: _by_label(_connections(lane.pool)))),
+    Series("gauge", "bidder_endpoint_breaker_open", "1 while the endpoint is given a rest or probed.", _LANE,
+           _by_lane(lambda lane: _one(not lane.limiter.closed))),
+    Series("gauge", "bidder_endpoint_queue", "Auctions that wait for a free call.", _LANE,
+           _by_lane(lambda lane: _one(lane.batcher.queued))),
     Series("counter", "bidder_endpoint_connections_opened", "Connections to the endpoint that were opened.", _LANE,
            _by_lane(lambda lane: _one(lane.stats.opened))),
     Series("counter", "bidder_endpoint_resends", "Calls sent again because their connection had been closed.", _LANE,

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
+from types import FrameType
 
 from model import artifact, container
 from model.artifact import Artifact, ArtifactError
@@ -21,6 +23,9 @@ DESCRIPTION = "Learns the probability of a campaign's goal event from the bidder
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command and returns the exit code."""
     options = _parser().parse_args(arguments)
+    if options.command != "serve":  # which drains instead
+        # As process 1 of a container, a program without a handler would not be ended by StopTrainingJob's SIGTERM.
+        signal.signal(signal.SIGTERM, _leave)
     try:
         if options.command == "simulate":
             return _simulate(options)
@@ -28,6 +33,10 @@ def main(arguments: list[str] | None = None) -> int:
     except (*container.Expected, ArtifactError) as error:
         print(f"model {options.command}: {container.describe(error)}", file=sys.stderr)
         return 1
+
+
+def _leave(number: int, _: FrameType | None) -> None:
+    sys.exit(128 + number)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -69,6 +69,11 @@ class Limiter:
         self._probes = probes
         self._successes = 0
 
+    @property
+    def closed(self) -> bool:
+        """Whether calls flow: the breaker is neither open nor probing."""
+        return self.state is State.CLOSED
+
     def refuses(self, now_s: float) -> bool:
         """True while no new call has a chance: better to turn elsewhere at once than to wait for a slot."""
         if self.state is State.CLOSED:

@@ -45,6 +45,8 @@ SERIES: dict[str, tuple[str, set[str]]] = {
     "bidder_endpoint_rows_per_call": ("histogram", LANE),
     "bidder_endpoint_latency_seconds": ("histogram", LANE),
     "bidder_endpoint_connections": ("gauge", LANE | {"state"}),
+    "bidder_endpoint_breaker_open": ("gauge", LANE),
+    "bidder_endpoint_queue": ("gauge", LANE),
     "bidder_endpoint_connections_opened": ("counter", LANE),
     "bidder_endpoint_resends": ("counter", LANE),
     "bidder_catalog_info": ("gauge", {"version", "fingerprint"}),

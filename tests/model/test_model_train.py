@@ -5,6 +5,10 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import os
+import signal
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +21,8 @@ from model import artifact, evaluation, log, train
 from model.hyperparameters import Hyperparameters, ParameterError
 from model.predictor import Predictor
 
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_S = 120
 QUICK = Hyperparameters(num_round=20, nthread=1)
 
 
@@ -293,3 +299,18 @@ def test_exit_codes_tell_misuse_from_failure(run_model: Any, arguments: tuple[st
 def test_simulated_log_is_gzip(container: Any) -> None:
     """A target that ends in .gz is compressed."""
     assert gzip.decompress(container.log.read_bytes()).startswith(b"# {")
+
+
+def test_training_is_ended_by_sigterm(tmp_path: Path) -> None:
+    """StopTrainingJob sends SIGTERM to what is process 1 of its container: a handler ends it, as the exit code tells."""
+    log = tmp_path / "log.csv"
+    os.mkfifo(log)
+    command = [sys.executable, "-m", "model", "train", "--train", str(log), "--model-dir", str(tmp_path / "model")]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        with log.open("w"):  # opens once the training reads, and blocks it there
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(PATIENCE_S) == 128 + signal.SIGTERM
+    finally:
+        process.kill()
+        process.wait()

@@ -180,10 +180,6 @@ class Pipeline:
             metrics.bid(bid.candidate.creative.spec.format)
         return Answer(200, body, "bid")
 
-    def refuse(self, reason: NoBidReason, exchange: Exchange) -> Answer:
-        """A no-bid without reading the request: overload."""
-        return self._no_bid(NoBid(reason), exchange)
-
     def _no_bid(self, no_bid: NoBid, exchange: Exchange) -> Answer:
         self._metrics.no_bid(no_bid.reason)
         body = self._catalog.current.index.encoder.no_bid(no_bid.auction_id, no_bid.reason, exchange)

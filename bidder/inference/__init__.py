@@ -10,13 +10,12 @@ from bidder.inference.cascade import Cascade, SageMakerTier, Shadow, SplitTier, 
 from bidder.inference.client import InferenceClient, Lane, Limits
 from bidder.inference.credentials import Credentials, CredentialSource, StaticCredentials, chain_credentials
 from bidder.inference.errors import InferenceError
-from bidder.inference.stats import Histogram, InferenceStats
+from bidder.inference.stats import InferenceStats
 
 __all__ = [
     "Cascade",
     "CredentialSource",
     "Credentials",
-    "Histogram",
     "InferenceClient",
     "InferenceError",
     "InferenceStats",

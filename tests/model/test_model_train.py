@@ -302,7 +302,7 @@ def test_simulated_log_is_gzip(container: Any) -> None:
 
 
 def test_training_is_ended_by_sigterm(tmp_path: Path) -> None:
-    """StopTrainingJob sends SIGTERM to what is process 1 of its container: a handler ends it, as the exit code tells."""
+    """StopTrainingJob sends SIGTERM to process 1 of a container: a handler ends it, as the exit code tells."""
     log = tmp_path / "log.csv"
     os.mkfifo(log)
     command = [sys.executable, "-m", "model", "train", "--train", str(log), "--model-dir", str(tmp_path / "model")]

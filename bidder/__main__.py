@@ -14,13 +14,14 @@ from pathlib import Path
 import uvloop
 from pydantic import ValidationError
 
-from bidder.bootstrap import load_exchanges_of, running
+from bidder.bootstrap import load_exchanges_of, load_rates_of, privacy_of, running
 from bidder.catalog import CatalogError, load
 from bidder.catalog.generate import write_catalog
 from bidder.check import check
 from bidder.config import Settings
 from bidder.exchanges import ExchangesError
-from bidder.rates import RatesError, load_rates
+from bidder.explain import as_text
+from bidder.rates import RatesError
 from bidder.rows import header, write_rows
 from bidder.server.lane import DEFAULT_EXCHANGE
 from bidder.server.process import Server, listen
@@ -28,11 +29,12 @@ from bidder.stages.privacy import profile_key
 from bidder.stages.target import compile_index
 from bidder.state.embedded import EmbeddedProfiles
 from bidder.state.load import load_profiles
+from bidder.supply_lists import SupplyError, load_supply
 
 WRONG = 2
 """Exit status: the bidder was given something that cannot be used; the message says what."""
 
-_DATA_ERRORS = (CatalogError, ExchangesError, RatesError, OSError, ValueError)
+_DATA_ERRORS = (CatalogError, ExchangesError, RatesError, SupplyError, OSError, ValueError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -68,6 +70,12 @@ def _parser() -> argparse.ArgumentParser:
 
     features = commands.add_parser("features", help="print the features of a row, in order, and their version, as JSON")
     features.set_defaults(run=_features)
+
+    explaining = commands.add_parser("explain", help="say what becomes of one bid request, rule by rule")
+    explaining.add_argument("request", type=Path, help="a bid request, JSON")
+    explaining.add_argument("--exchange", default=DEFAULT_EXCHANGE, metavar="NAME", help="default: %(default)s")
+    explaining.add_argument("--json", action="store_true", help="all of it, with every feature by name")
+    explaining.set_defaults(run=_explain)
 
     rows = commands.add_parser("rows", help="write the rows that requests would have asked the model about")
     rows.add_argument("requests", type=Path, help="bid requests, one JSON object a line")
@@ -121,9 +129,24 @@ def _features(_: Settings, __: argparse.Namespace) -> int:
     return 0
 
 
+def _explain(settings: Settings, options: argparse.Namespace) -> int:
+    async def explain() -> None:
+        async with running(settings) as bidder:
+            exchange = bidder.exchanges.get(options.exchange)
+            if exchange is None:
+                known = ", ".join(sorted(bidder.exchanges))
+                raise ValueError(f"no exchange {options.exchange!r} is configured; there are: {known}")
+            report = await bidder.explainer.explain(options.request.read_bytes(), exchange)
+            print(json.dumps(report, indent=1) if options.json else as_text(report))
+
+    uvloop.run(explain())
+    return 0
+
+
 def _rows(settings: Settings, options: argparse.Namespace) -> int:
     async def write() -> None:
-        rates = await load_rates(settings.rates_uri or None, region=settings.aws_region)
+        rates = await load_rates_of(settings)
+        supply = await load_supply(settings.supply_uri or None, region=settings.aws_region)
         catalog = await load(settings.catalog_uri, compile_index, rates=rates, region=settings.aws_region)
         exchanges = await load_exchanges_of(settings)
         profiles = EmbeddedProfiles(settings.profiles_path)
@@ -139,6 +162,8 @@ def _rows(settings: Settings, options: argparse.Namespace) -> int:
                 start_s=time.time() if options.start is None else options.start,
                 step_s=options.step,
                 per_slot=settings.candidates_per_slot,
+                privacy=privacy_of(settings),
+                supply=supply,
             )
         await profiles.aclose()
         print(f"{options.out}: {counts['rows']} rows of {counts['requests']} requests, {counts['refused']} refused")

@@ -18,24 +18,30 @@ from bidder.catalog import CatalogStore
 from bidder.config import Settings
 from bidder.domain import Campaign, Exchange, Rates
 from bidder.exchanges import Usual, load_exchanges
+from bidder.explain import Explainer
 from bidder.inference import InferenceClient, InferenceError, Limits
 from bidder.metrics import Metrics
 from bidder.pipeline import Compiled, Pipeline
 from bidder.rates import load_rates
 from bidder.server.app import make_app
+from bidder.server.debug import add_explain
 from bidder.server.lag import LoopLag
 from bidder.server.lane import App, BidLane
 from bidder.stages.encode import Encoder
 from bidder.stages.features import FEATURES, FEATURES_VERSION
+from bidder.stages.privacy import Policy
+from bidder.stages.supply import SupplyPolicy
 from bidder.stages.target import CampaignIndex
 from bidder.state.embedded import EmbeddedProfiles
 from bidder.state.profiles import ProfileStore
 from bidder.state.valkey import ValkeyProfiles
+from bidder.supply_lists import load_supply
 
 logger = logging.getLogger(__name__)
 
 VERSION = "0.1.0"
 PROBE_INTERVAL_S = 1.0
+MIN_TOKEN_CHARS = 16
 GC_THRESHOLDS = (20_000, 20, 50)
 MEDIA_TYPES = {"npy": "application/x-npy", "csv": "text/csv"}
 
@@ -80,18 +86,21 @@ class Bidder:
 
     app: App
     pipeline: Pipeline
+    explainer: Explainer
+    exchanges: Mapping[str, Exchange]
     metrics: Metrics
     readiness: Readiness
 
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Bidder]:
-    """A bidder with everything started. Raises CatalogError, ExchangesError, RatesError, ProfileFileError or ValueError
-    with a report of what is wrong with what it was given."""
+    """A bidder with everything started. Raises CatalogError, ExchangesError, RatesError, SupplyError, ProfileFileError
+    or ValueError with a report of what is wrong with what it was given."""
     async with AsyncExitStack() as stack:
         exchanges = await load_exchanges_of(settings)
-        rates = await load_rates(settings.rates_uri or None, region=settings.aws_region)
-        metrics = Metrics(exchanges, version=VERSION)
+        rates = await load_rates_of(settings)
+        supply = await load_supply(settings.supply_uri or None, region=settings.aws_region)
+        metrics = Metrics(exchanges, version=VERSION, check_every=settings.self_check_every)
 
         catalog = catalog_of(settings, rates)
         await catalog.start()
@@ -108,15 +117,16 @@ async def running(settings: Settings) -> AsyncIterator[Bidder]:
         stack.push_async_callback(inference.aclose)
         metrics.watch_inference(inference)
 
-        pipeline = pipeline_of(settings, catalog, profiles, inference, rates, metrics)
+        pipeline = pipeline_of(settings, catalog, profiles, inference, rates, supply, metrics)
         readiness = Readiness(inference)
-        app = app_of(settings, pipeline, catalog, exchanges, metrics, readiness)
+        explainer = explainer_of(settings, catalog, profiles, inference, rates, supply)
+        app = app_of(settings, pipeline, explainer, catalog, exchanges, metrics, readiness)
         _start(stack, readiness.watch_endpoint())
         lag = LoopLag(metrics.loop_lag.observe)
         lag.start()
         stack.callback(lag.stop)
         spare_the_collector()
-        yield Bidder(app, pipeline, metrics, readiness)
+        yield Bidder(app, pipeline, explainer, exchanges, metrics, readiness)
 
 
 def spare_the_collector() -> None:
@@ -155,6 +165,11 @@ async def load_exchanges_of(settings: Settings) -> Mapping[str, Exchange]:
     return await load_exchanges(settings.exchanges_uri or None, usual, region=settings.aws_region)
 
 
+async def load_rates_of(settings: Settings) -> Rates:
+    max_age_days = settings.rates_max_age_days or None
+    return await load_rates(settings.rates_uri or None, region=settings.aws_region, max_age_days=max_age_days)
+
+
 def profiles_of(settings: Settings) -> ProfileStore:
     if settings.state_url == "embedded":
         return EmbeddedProfiles(settings.profiles_path)
@@ -184,6 +199,7 @@ def pipeline_of(
     profiles: ProfileStore,
     inference: InferenceClient,
     rates: Rates,
+    supply: SupplyPolicy,
     metrics: Metrics,
 ) -> Pipeline:
     return Pipeline(
@@ -192,6 +208,32 @@ def pipeline_of(
         scorer=inference,
         rates=rates,
         metrics=metrics,
+        privacy=privacy_of(settings),
+        supply=supply,
+        candidates_per_slot=settings.candidates_per_slot,
+        as_csv=settings.row_format == "csv",
+    )
+
+
+def privacy_of(settings: Settings) -> Policy:
+    return Policy(settings.tcf_vendor_id, *settings.tcf_purposes())
+
+
+def explainer_of(
+    settings: Settings,
+    catalog: CatalogStore[Compiled],
+    profiles: ProfileStore,
+    inference: InferenceClient,
+    rates: Rates,
+    supply: SupplyPolicy,
+) -> Explainer:
+    return Explainer(
+        catalog=catalog,
+        profiles=profiles,
+        scorer=inference,
+        rates=rates,
+        privacy=privacy_of(settings),
+        supply=supply,
         candidates_per_slot=settings.candidates_per_slot,
         as_csv=settings.row_format == "csv",
     )
@@ -200,16 +242,30 @@ def pipeline_of(
 def app_of(
     settings: Settings,
     pipeline: Pipeline,
+    explainer: Explainer,
     catalog: CatalogStore[Compiled],
     exchanges: Mapping[str, Exchange],
     metrics: Metrics,
     readiness: Readiness,
 ) -> BidLane:
+    app = make_app(metrics, readiness.not_ready, lambda: catalog.current.campaigns)
+    if token := explain_token_of(settings):
+        add_explain(app, explainer.explain, exchanges, token=token, max_body_bytes=settings.max_body_bytes)
     return BidLane(
         pipeline,
         exchanges,
         metrics,
-        otherwise=make_app(metrics, readiness.not_ready, lambda: catalog.current.campaigns),
+        otherwise=app,
         max_body_bytes=settings.max_body_bytes,
         max_in_flight=settings.max_in_flight,
     )
+
+
+def explain_token_of(settings: Settings) -> str:
+    """The token, or "". Checked here and not by pydantic, whose errors quote what they were given."""
+    token = settings.explain_token.get_secret_value()
+    if token and not (len(token) >= MIN_TOKEN_CHARS and token.isascii() and token.isprintable() and " " not in token):
+        raise ValueError(
+            f"BIDDER_EXPLAIN_TOKEN is not usable: at least {MIN_TOKEN_CHARS} printable ASCII characters, no space, are"
+        )
+    return token

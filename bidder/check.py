@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from bidder.bootstrap import catalog_of, inference_of, load_exchanges_of, profiles_of
+from bidder.bootstrap import catalog_of, inference_of, load_exchanges_of, load_rates_of, profiles_of
 from bidder.catalog import CatalogError
 from bidder.config import Settings
 from bidder.exchanges import ExchangesError
 from bidder.inference import InferenceError
-from bidder.rates import RatesError, load_rates
+from bidder.rates import RatesError
 from bidder.stages.features import FEATURES, FEATURES_VERSION
+from bidder.supply_lists import SupplyError, load_supply
 
-EXPECTED = (CatalogError, ExchangesError, RatesError, InferenceError, OSError, ValueError)
+EXPECTED = (CatalogError, ExchangesError, RatesError, SupplyError, InferenceError, OSError, ValueError)
 
 
 async def check(settings: Settings) -> bool:
@@ -24,6 +25,7 @@ async def check(settings: Settings) -> bool:
         ("catalog", _catalog),
         ("exchanges", _exchanges),
         ("rates", _rates),
+        ("supply", _supply),
         ("profiles", _profiles),
         ("endpoint", _endpoint),
     )
@@ -56,8 +58,16 @@ async def _exchanges(settings: Settings) -> str:
 
 
 async def _rates(settings: Settings) -> str:
-    rates = await load_rates(settings.rates_uri or None, region=settings.aws_region)
+    rates = await load_rates_of(settings)
     return f"{len(rates.per_base)} currencies, dated {rates.date}"
+
+
+async def _supply(settings: Settings) -> str:
+    policy = await load_supply(settings.supply_uri or None, region=settings.aws_region)
+    if not settings.supply_uri:
+        return "none is set (BIDDER_SUPPLY_URI): incomplete supply chains are refused, no seller is looked up"
+    blocked = len(policy.blocked_systems) + len(policy.blocked_sellers)
+    return f"{len(policy.sellers)} systems' and {len(policy.authorised)} publishers' lists, {blocked} blocked"
 
 
 async def _profiles(settings: Settings) -> str:

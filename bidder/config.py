@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DATA = Path(__file__).parent / "data"
@@ -31,8 +31,13 @@ class Settings(BaseSettings):
     catalog_interval_s: Annotated[float, Field(ge=0.1, le=3600, description="how often a change is looked for")] = 5
     exchanges_uri: str = Field("", description="path, or s3://; empty: the built-in ones")
     rates_uri: str = Field("", description="currency rates: path, or s3://; empty: the built-in, illustrative ones")
+    rates_max_age_days: Annotated[
+        float, Field(ge=0, le=3650, description="older rates convert nothing; 0: any age")
+    ] = 0
+    supply_uri: str = Field("", description="who may sell what: path, or s3://; empty: no lists")
     profiles_path: Path | None = Field(None, description="user profiles for the embedded store, JSON lines")
     state_url: str = Field("embedded", description='"embedded", or redis:// or rediss://')
+    explain_token: SecretStr = Field(SecretStr(""), description="turns POST /debug/explain on; what callers must send")
     notice_url: str = Field("", description="public base URL for notices and trackers; empty: none are sent")
 
     endpoint_name: str = Field("", description="SageMaker endpoint; empty: bids on the campaigns' priors")
@@ -45,10 +50,19 @@ class Settings(BaseSettings):
     endpoint_max_calls: Positive = Field(32, description="calls under way at once")
     endpoint_max_rows: Positive = Field(512, description="rows a call")
 
+    tcf_vendor_id: Annotated[
+        int, Field(ge=0, le=65535, description="id in IAB Europe's Global Vendor List; 0: none")
+    ] = 0
+    tcf_legitimate_interest: str = Field("", description='purposes registered with legitimate interest: "2,7,9,10"')
+    tcf_flexible: str = Field("", description="purposes registered as flexible; all others are not")
+
     default_tmax_ms: Positive = 100
     network_margin_ms: Annotated[int, Field(ge=0)] = 10
     profile_budget_ms: Positive = Field(5, description="how long a profile is waited for")
     candidates_per_slot: Annotated[int, Field(gt=0, le=64)] = 8
+    self_check_every: Annotated[
+        int, Field(ge=0, description="every so many answers, one is held against its exchange's profile; 0: none")
+    ] = 1000
     max_body_bytes: Positive = Field(262144, description="as sent, and inflated")
     max_in_flight: Positive = Field(2000, description="bids under way; more are answered with a no-bid at once")
     keep_alive_s: Annotated[int, Field(ge=150, le=3600, description="exchanges want at least 150")] = 180
@@ -64,6 +78,7 @@ class Settings(BaseSettings):
             )
         if self.endpoint_variants:
             self.variants()
+        self.tcf_purposes()
         return self
 
     def variants(self) -> tuple[tuple[str, float], ...]:
@@ -81,3 +96,19 @@ class Settings(BaseSettings):
         if len(set(names)) < len(names):
             raise ValueError(f"BIDDER_ENDPOINT_VARIANTS: a variant is named twice in {self.endpoint_variants!r}")
         return tuple(pairs)
+
+    def tcf_purposes(self) -> tuple[frozenset[int], frozenset[int]]:
+        """`tcf_legitimate_interest` and `tcf_flexible` read: numbers of purposes. Raises ValueError."""
+        return (
+            _purposes("BIDDER_TCF_LEGITIMATE_INTEREST", self.tcf_legitimate_interest),
+            _purposes("BIDDER_TCF_FLEXIBLE", self.tcf_flexible),
+        )
+
+
+def _purposes(setting: str, value: str) -> frozenset[int]:
+    """The others rest on consent alone, so that neither an interest nor flexibility can be registered (TCF v2.2)."""
+    items = [item.strip() for item in value.split(",") if item.strip()]
+    for item in items:
+        if item not in ("2", "7", "8", "9", "10", "11"):
+            raise ValueError(f"{setting}: {item!r} is none of the purposes 2, 7, 8, 9, 10, 11")
+    return frozenset(map(int, items))

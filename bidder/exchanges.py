@@ -1,16 +1,16 @@
 """What differs between exchanges, as data: one profile an exchange, by name.
 
 The rule kept here: a difference is a field of a profile, documented by the exchange; nothing in the code asks for an
-exchange's name. The profiles that ship are in data/exchanges.json.
+exchange's name. The profiles that ship are in data/exchanges.json, each with its sources and with what they leave open.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -27,6 +27,27 @@ _Name = Annotated[
     matching(r"[a-z0-9][a-z0-9-]{0,31}", "an exchange's name; lower-case letters, digits and hyphens, at most 32, are"),
 ]
 _Seat = Annotated[str, Field(min_length=1, max_length=64)]
+# A macro stands in URLs, attributes, CDATA and JSON as it is.
+_MACRO = matching(
+    r"[!#-%(-;=?-\[\]-~]*", "a macro; it holds no quotes, spaces, angle brackets, backslashes or ampersands"
+)
+_Header = Annotated[str, matching(r"[a-z0-9-]{1,64}", "a header's name in lower case, as in 'x-example'")]
+_HeaderValue = Annotated[str, matching(r"[\x21-\x7e]([\x20-\x7e]{0,254}[\x21-\x7e])?", "a header's value")]
+_OURS = frozenset({"content-length", "content-type", "content-encoding", "transfer-encoding", "connection", "date"})
+# fmt: off
+_MacroName = Literal[
+    "AUCTION_SEAT_ID", "AUCTION_CURRENCY", "AUCTION_MBR", "AUCTION_LOSS", "AUCTION_MIN_TO_WIN", "AUCTION_MULTIPLIER",
+]
+_Required = Literal[
+    "cur", "bidid", "seat", "adid", "crid", "cid", "adomain", "bundle", "cat", "attr", "iurl", "language", "mtype",
+    "adm", "nurl", "burl", "lurl",
+]
+_Omitted = Literal[
+    "adid", "cid", "adomain", "bundle", "cat", "cattax", "attr", "iurl", "language", "dur", "mtype", "w", "h",
+    "api", "apis", "exp", "protocol", "slotinpod", "wratio", "hratio",
+]
+# fmt: on
+_Limited = Literal["id", "adid", "crid", "cid", "adomain", "bundle", "iurl", "nurl", "burl", "lurl"]
 
 
 class ExchangesError(Exception):
@@ -34,18 +55,46 @@ class ExchangesError(Exception):
 
 
 class _Profile(BaseModel):
-    """One exchange. `about` says where the facts come from; it is for people."""
+    """One exchange: the fields of `bidder.domain.Exchange`; and for people `about`, `sources` (the documents that the
+    facts are from) and `unverified` (what the profile assumes and they do not say)."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     about: str = ""
+    sources: list[str] = Field([], max_length=20)
+    unverified: list[str] = Field([], max_length=40)
     default_tmax_ms: int | None = Field(None, gt=0, le=10_000)
     network_margin_ms: int | None = Field(None, ge=0, le=10_000)
     no_bid_body: bool = False
-    currency: Annotated[str, matching(CURRENCY, A_CURRENCY)] = "USD"
-    price_macro: str = Field("${AUCTION_PRICE}", min_length=1, max_length=100)
+    max_answer_bytes: int = Field(0, ge=0)
+    compression: Literal["none", "accepted", "wanted", "required"] = "accepted"
+    content_type: _HeaderValue = "application/json"
+    response_headers: dict[_Header, _HeaderValue] = Field({}, max_length=20)
     version: Literal["2.5", "2.6"] = "2.6"
+    versions: list[Annotated[str, matching(r"2\.\d", "a version of OpenRTB 2, such as '2.5'")]] = ["2.5", "2.6"]
+    currency: Annotated[str, matching(CURRENCY, A_CURRENCY)] = "USD"
+    price_unit: Literal["cpm", "micros"] = "cpm"
+    price_decimals: int = Field(6, ge=0, le=6)
+    auction_type: Literal[1, 2] | None = None
+    bids_per_imp: int = Field(1, gt=0, le=100)
+    deals_beside_open: bool = False
+    max_seatbids: int = Field(0, ge=0)
+    strict_banner_size: bool = False
     seats: dict[_Seat, _Seat] = Field({}, max_length=10_000)
+    numeric_seats: bool = False
+    required: list[_Required] = []
+    omitted: list[_Omitted] = []
+    max_bytes: dict[_Limited, Annotated[int, Field(gt=0)]] = {}
+    bid_ext: dict[str, Any] = {}
+    response_ext: dict[str, Any] = {}
+    markup: Literal["adm", "nurl", "registered"] = "adm"
+    native_wrapped: bool = False
+    notices: list[Literal["nurl", "burl", "lurl"]] = ["nurl", "burl", "lurl"]
+    price_macro: Annotated[str, Field(min_length=1, max_length=100), _MACRO] = "${AUCTION_PRICE}"
+    macros: dict[_MacroName, Annotated[str, Field(max_length=100), _MACRO]] = {}
+    price_in_adm: bool = False
+    price_macro_required: bool = False
+    vendor_id: int = Field(0, ge=0, le=65_535)
 
 
 _PROFILES = TypeAdapter(Annotated[dict[_Name, _Profile], Field(max_length=1_000)])
@@ -95,23 +144,40 @@ def read_exchanges(data: bytes, source: str, usual: Usual = USUAL) -> Mapping[st
         problems.add("", "there is no exchange in it; at least one is needed")
     exchanges = {name: _exchange(name, profile, usual) for name, profile in profiles.items()}
     for name, exchange in exchanges.items():
-        margin, tmax = exchange.network_margin_ms, exchange.default_tmax_ms
-        if margin >= tmax:
-            problems.add(f"{name}.network_margin_ms", f"{margin} leaves nothing of default_tmax_ms {tmax}; lower it")
+        for where, what in _contradictions(exchange):
+            problems.add(f"{name}.{where}", what)
     if problems:
         raise ExchangesError(f"{source}: the exchange profiles are not usable:\n{problems}")
     return MappingProxyType(exchanges)
 
 
+def _contradictions(exchange: Exchange) -> Iterator[tuple[str, str]]:
+    """(field, what is wrong) where two fields of a profile cannot both be meant."""
+    margin, tmax = exchange.network_margin_ms, exchange.default_tmax_ms
+    if margin >= tmax:
+        yield "network_margin_ms", f"{margin} leaves nothing of default_tmax_ms {tmax}; lower it"
+    if both := sorted(exchange.required & exchange.omitted):
+        yield "omitted", f"{both[0]} is required too; remove it from one of them"
+    if exchange.markup != "adm" and "adm" in exchange.required:
+        yield "required", f"adm is not sent where markup is {exchange.markup!r}; remove one of them"
+    if exchange.markup == "nurl" and "nurl" not in exchange.notices:
+        yield "notices", "nurl, which markup names, is not among them; add it"
+    if uncalled := sorted(exchange.required & {"nurl", "burl", "lurl"} - exchange.notices):
+        yield "required", f"{uncalled[0]} is not among notices; add it there"
+    if ours := sorted(exchange.response_headers.keys() & _OURS):
+        yield "response_headers", f"{ours[0]} is written by the server; remove it"
+    if exchange.version not in exchange.versions:
+        yield "versions", f"the version of answers, {exchange.version}, is not among them; add it"
+
+
 def _exchange(name: str, profile: _Profile, usual: Usual) -> Exchange:
-    tmax_ms, margin_ms = profile.default_tmax_ms, profile.network_margin_ms
-    return Exchange(
-        name=name,
-        default_tmax_ms=usual.default_tmax_ms if tmax_ms is None else tmax_ms,
-        network_margin_ms=usual.network_margin_ms if margin_ms is None else margin_ms,
-        no_bid_body=profile.no_bid_body,
-        currency=profile.currency,
-        price_macro=profile.price_macro,
-        version=profile.version,
-        seats=MappingProxyType(profile.seats),
-    )
+    """The profile as the stages read it: without what is for people, and not to be changed."""
+    fields = profile.model_dump(exclude={"about", "sources", "unverified"})
+    for field in usual._fields:
+        if fields[field] is None:
+            fields[field] = getattr(usual, field)
+    for field in ("required", "omitted", "notices"):
+        fields[field] = frozenset(fields[field])
+    for field in ("seats", "max_bytes", "bid_ext", "response_ext", "response_headers", "macros"):
+        fields[field] = MappingProxyType(fields[field])
+    return Exchange(name=name, **fields | {"versions": tuple(fields["versions"])})

@@ -21,6 +21,8 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
 from bidder.domain import Format, NoBidReason
+from bidder.stages.conformance import SelfCheck
+from bidder.stages.encode import REFUSALS
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
@@ -28,9 +30,10 @@ CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 STAGES = ("decode", "profile", "target", "features", "inference", "price", "encode")
 OUTCOMES = (
     "bid", "no_bid", "malformed", "too_large", "unsupported_media", "unknown_exchange", "method", "overload",
-    "disconnected",
+    "disconnected", "test",
 )
 NOTICES = ("win", "billing", "loss", "impression", "click", "event", "error")
+APART = ("test", "audit", "macro")  # why a notice counts for nothing
 OTHER = "other"  # what stands for a label out of bounds
 
 # Seconds. Bids end between a no-bid (50 µs) and the exchange's deadline; most stages take 5 to 100 µs.
@@ -269,6 +272,16 @@ OWN: tuple[Series[Metrics], ...] = (
            lambda metrics: _by_label(metrics.notices)),
     Series("histogram", "bidder_event_loop_lag_seconds", "How late the event loop runs what is due.", (),
            lambda metrics: _one(metrics.loop_lag)),
+    Series("counter", "bidder_bids_refused", "Bids left out of an answer by the exchange's profile, by reason.",
+           ("reason",), lambda metrics: _by_label(metrics.refusals)),
+    Series("counter", "bidder_self_checks", "Answers held against their exchange's profile, by sample.", (),
+           lambda metrics: _one(metrics.self_check.checked)),
+    Series("counter", "bidder_self_check_violations", "What those answers broke, by kind.", ("kind",),
+           lambda metrics: _by_label(metrics.self_check.violations)),
+    Series("counter", "bidder_unknown_versions", "Bid requests whose x-openrtb-version is not known.", ("exchange",),
+           lambda metrics: _by_label(metrics.unknown_versions)),
+    Series("counter", "bidder_notices_apart", "Notices that count for nothing, by why: test, audit, macro.",
+           ("kind", "why"), lambda metrics: metrics.notices_apart.items()),
     Series("gauge", "bidder_build_info", "1; the labels tell what is running.", ("version", "python"),
            lambda metrics: [((metrics.version, platform.python_version()), 1)]),
 )
@@ -332,19 +345,24 @@ class Metrics(Collector):
     """What the hot path counts, and the exposition of all series.
 
     `exchanges` are the names that their label may take, `version` is the bidder's. `in_flight` is the number of bids
-    under way; whoever admits them keeps it. One thread counts and reads: nothing is locked."""
+    under way; whoever admits them keeps it. Every `check_every`th answer is held against its exchange's profile;
+    0: none. One thread counts and reads: nothing is locked."""
 
-    def __init__(self, exchanges: Iterable[str] = (), *, version: str = "unknown") -> None:
+    def __init__(self, exchanges: Iterable[str] = (), *, version: str = "unknown", check_every: int = 0) -> None:
         self.version: str = version
         self.in_flight: int = 0
         self.requests: dict[tuple[str, str], int] = {}
         self.no_bids: dict[str, int] = dict.fromkeys(map(str, NoBidReason), 0)
         self.bids: list[int] = [0] * (max(Format) + 1)  # by the value of the format
+        self.refusals: dict[str, int] = dict.fromkeys(REFUSALS, 0)
+        self.self_check: SelfCheck = SelfCheck(check_every)
         self.notices: dict[str, int] = dict.fromkeys((*NOTICES, OTHER), 0)
+        self.notices_apart: dict[tuple[str, str], int] = {(kind, why): 0 for kind in NOTICES for why in APART}
         self.bid_latency: Histogram = Histogram(BID_BUCKETS)
         self.stage_latency: dict[str, Histogram] = {stage: Histogram(STAGE_BUCKETS) for stage in STAGES}
         self.loop_lag: Histogram = Histogram(LAG_BUCKETS)
         self._exchanges = frozenset(exchanges)
+        self.unknown_versions: dict[str, int] = dict.fromkeys(self._exchanges, 0)
         self._families: list[Callable[[], Iterator[Metric]]] = []
         self._watch(OWN, self)
         self._registry = CollectorRegistry()
@@ -369,6 +387,10 @@ class Metrics(Collector):
         """One bid in an answer."""
         self.bids[format] += 1
 
+    def refused(self, reason: str) -> None:
+        """One bid left out of an answer, for one of REFUSALS."""
+        self.refusals[reason] += 1
+
     def observe_bid(self, seconds: float) -> None:
         """From the request's arrival to its answer."""
         self.bid_latency.observe(seconds)
@@ -380,6 +402,14 @@ class Metrics(Collector):
     def notice(self, kind: str) -> None:
         """One of NOTICES came in."""
         self.notices[kind if kind in self.notices else OTHER] += 1
+
+    def notice_apart(self, kind: str, why: str) -> None:
+        """One of NOTICES came in that must not count."""
+        self.notices_apart[kind, why] += 1
+
+    def unknown_version(self, exchange: str) -> None:
+        """One request of a configured exchange names a version that is not known."""
+        self.unknown_versions[exchange] += 1
 
     # -- the scrape
 

@@ -20,6 +20,8 @@ from bidder.stages.decode import MalformedError, decode
 from bidder.stages.encode import Encoder
 from bidder.stages.features import features
 from bidder.stages.price import price
+from bidder.stages.privacy import NO_VENDOR, Policy
+from bidder.stages.supply import DEFAULT_POLICY, SupplyPolicy
 from bidder.stages.target import CampaignIndex, target
 from bidder.state.profiles import ProfileStore
 
@@ -67,6 +69,11 @@ class Answer:
 
 NO_CONTENT = Answer(204, b"", "no_bid")
 
+TEST = "test"
+"""The outcome of every auction with `test: 1` (section 3.2.1): answered like any other, counted apart."""
+
+TEST_NO_CONTENT = Answer(204, b"", TEST)
+
 
 @dataclass(slots=True)
 class Open:
@@ -77,6 +84,7 @@ class Open:
     compiled: Compiled
     deadline_s: float
     now_s: float
+    rates: Rates  # of the moment: none once they are stale
     profile: Profile | asyncio.Future[Profile | None] | None = None
     candidates: list[Candidate] = field(default_factory=list)
 
@@ -92,6 +100,8 @@ class Pipeline:
         scorer: Scorer,
         rates: Rates,
         metrics: Metrics,
+        privacy: Policy = NO_VENDOR,
+        supply: SupplyPolicy = DEFAULT_POLICY,
         candidates_per_slot: int = 8,
         as_csv: bool = False,
         clock: Callable[[], float] | None = None,
@@ -101,6 +111,8 @@ class Pipeline:
         self._scorer = scorer
         self._rates = rates
         self._metrics = metrics
+        self._privacy = privacy
+        self._supply = supply
         self._candidates_per_slot = candidates_per_slot
         self._as_csv = as_csv
         self._clock = clock or asyncio.get_running_loop().time
@@ -130,7 +142,7 @@ class Pipeline:
         """Decode, and start looking up the profile."""
         started = perf_counter()
         try:
-            auction = decode(body)
+            auction = decode(body, self._privacy, self._supply)
         except MalformedError as error:
             return Answer(400, str(error).encode("utf-8", "replace"), "malformed")
         finally:
@@ -139,9 +151,10 @@ class Pipeline:
             return self._no_bid(auction, exchange)
         tmax_ms = min(auction.tmax_ms or exchange.default_tmax_ms, MAX_TMAX_MS)
         deadline_s = arrived_s + (tmax_ms - exchange.network_margin_ms) / 1000
-        opened = Open(auction, exchange, self._catalog.current.index, deadline_s, time())
+        now_s = time()
+        opened = Open(auction, exchange, self._catalog.current.index, deadline_s, now_s, self._rates.at(now_s))
         if self._clock() + ENCODE_RESERVE_S >= deadline_s:
-            return self._no_bid(NoBid(NoBidReason.INSUFFICIENT_TIME, auction.id), exchange)
+            return self._refuse(auction, NoBidReason.INSUFFICIENT_TIME, exchange)
         if auction.profile_keys:
             opened.profile = self._profiles.lookup(auction.profile_keys, deadline_s - ENCODE_RESERVE_S)
         return opened
@@ -150,13 +163,13 @@ class Pipeline:
         """Target and features; then the model is asked."""
         auction, exchange, metrics = opened.auction, opened.exchange, self._metrics
         profile = opened.profile if isinstance(opened.profile, Profile) else None
-        index, rates = opened.compiled.index, self._rates
+        index, rates = opened.compiled.index, opened.rates
         started = perf_counter()
         candidates = target(auction, exchange, profile, index, rates, opened.now_s, self._candidates_per_slot)
         targeted = perf_counter()
         metrics.observe_stage("target", targeted - started)
         if not candidates:
-            return self._no_bid(NoBid(NoBidReason.NO_CAMPAIGN, auction.id), exchange)
+            return self._refuse(auction, NoBidReason.NO_CAMPAIGN, exchange)
         opened.candidates = candidates
         rows = features(candidates, auction, exchange, profile, rates, opened.now_s, as_csv=self._as_csv)
         metrics.observe_stage("features", perf_counter() - targeted)
@@ -167,20 +180,33 @@ class Pipeline:
         """Price and encode. An answer that would come too late is a no-bid: it would cost the exchange's patience."""
         auction, exchange, metrics = opened.auction, opened.exchange, self._metrics
         if self._clock() >= opened.deadline_s:
-            return self._no_bid(NoBid(NoBidReason.INSUFFICIENT_TIME, auction.id), exchange)
+            return self._refuse(auction, NoBidReason.INSUFFICIENT_TIME, exchange)
         started = perf_counter()
-        bids, reason = price(opened.candidates, scores.values, auction, exchange, self._rates)
+        bids, reason = price(opened.candidates, scores.values, auction, exchange, opened.rates)
         priced = perf_counter()
         metrics.observe_stage("price", priced - started)
         if reason is not None:
-            return self._no_bid(NoBid(reason, auction.id), exchange)
-        body = opened.compiled.encoder.encode(auction, bids, exchange)
+            return self._refuse(auction, reason, exchange)
+        encoded = opened.compiled.encoder.answer(auction, bids, exchange)
         metrics.observe_stage("encode", perf_counter() - priced)
-        for bid in bids:
+        for refusal in encoded.refused:
+            metrics.refused(refusal)
+        if not encoded.bids:  # the exchange's profile allows none of them
+            return self._refuse(auction, NoBidReason.PROFILE, exchange)
+        metrics.self_check.look(encoded.body, auction, exchange)
+        if auction.test:
+            return Answer(200, encoded.body, TEST)
+        for bid in encoded.bids:
             metrics.bid(bid.candidate.creative.spec.format)
-        return Answer(200, body, "bid")
+        return Answer(200, encoded.body, "bid")
 
-    def _no_bid(self, no_bid: NoBid, exchange: Exchange) -> Answer:
-        self._metrics.no_bid(no_bid.reason)
+    def _refuse(self, auction: Auction, reason: NoBidReason, exchange: Exchange) -> Answer:
+        return self._no_bid(NoBid(reason, auction.id), exchange, test=auction.test)
+
+    def _no_bid(self, no_bid: NoBid, exchange: Exchange, *, test: bool = False) -> Answer:
+        if not test:
+            self._metrics.no_bid(no_bid.reason)
         body = self._catalog.current.index.encoder.no_bid(no_bid.auction_id, no_bid.reason, exchange)
-        return NO_CONTENT if body is None else Answer(200, body, "no_bid")
+        if body is None:
+            return TEST_NO_CONTENT if test else NO_CONTENT
+        return Answer(200, body, TEST if test else "no_bid")

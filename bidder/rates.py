@@ -7,6 +7,7 @@ at a rate that somebody guessed; a currency without a rate is not bid in.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from importlib.resources import files
 from pathlib import Path
@@ -52,15 +53,23 @@ class _Document(BaseModel):
     rates: dict[_Currency, _Rate] = Field(max_length=1_000)
 
 
-async def load_rates(uri: str | Path | None, *, endpoint_url: str | None = None, region: str | None = None) -> Rates:
-    """The rates at a path or `s3://bucket/key`; None: the illustrative ones that ship. RatesError: not usable."""
+async def load_rates(
+    uri: str | Path | None,
+    *,
+    endpoint_url: str | None = None,
+    region: str | None = None,
+    max_age_days: float | None = None,
+) -> Rates:
+    """The rates at a path or `s3://bucket/key`; None: the illustrative ones that ship. RatesError: not usable.
+
+    `max_age_days`: when they are older, nothing is converted (see `Rates.at`); None = however old they are."""
     if uri is None:
-        return built_in_rates()
+        return replace(built_in_rates(), max_age_days=max_age_days)
     try:
         data = await read_document(uri, endpoint_url=endpoint_url, region=region, max_bytes=MAX_BYTES)
     except SourceError as error:
         raise RatesError(str(error)) from error
-    return read_rates(data, str(uri))
+    return replace(read_rates(data, str(uri)), max_age_days=max_age_days)
 
 
 def built_in_rates() -> Rates:

@@ -26,6 +26,8 @@ from bidder.stages.features import (
     context_values,
     slot_values,
 )
+from bidder.stages.privacy import NO_VENDOR, Policy
+from bidder.stages.supply import DEFAULT_POLICY, SupplyPolicy
 from bidder.stages.target import CampaignIndex, target
 
 FORMAT = "bidder-rows/1"
@@ -55,8 +57,11 @@ def write_rows(
     start_s: float,
     step_s: float,
     per_slot: int,
+    privacy: Policy = NO_VENDOR,
+    supply: SupplyPolicy = DEFAULT_POLICY,
 ) -> Mapping[str, int]:
-    """Writes the rows of all requests that may be bid on, and returns how many requests, rows and refusals there were.
+    """Writes the rows of all requests that may be bid on and learned from, and returns how many requests, rows and
+    refusals there were.
 
     Requests are taken as arriving at `start_s` (Unix seconds) and then every `step_s` seconds."""
     out.write("#" + orjson.dumps(header()).decode() + "\n")
@@ -66,11 +71,11 @@ def write_rows(
     for number, body in enumerate(bodies):
         counts["requests"] += 1
         try:
-            auction = decode(body)
+            auction = decode(body, privacy, supply)
         except MalformedError:
             counts["refused"] += 1
             continue
-        if not isinstance(auction, Auction):
+        if not isinstance(auction, Auction) or not auction.may_learn:
             counts["refused"] += 1
             continue
         now_s = start_s + number * step_s

@@ -120,7 +120,9 @@ def check_native(offer: Json, markup: str) -> Iterator[Violation]:
     for asset_id in given.keys() - wanted.keys():
         yield Violation("asset", f"asset {asset_id} was not asked for")
     for asset_id, asset in wanted.items():
-        kind = next(name for name in _ASSETS if name in asset)
+        kind = next((name for name in _ASSETS if name in asset), None)
+        if kind is None:  # nobody knows what was asked for
+            continue
         if asset_id in given:
             yield from _check_asset(asset_id, kind, asset[kind], given[asset_id].get(kind))
         elif asset.get("required") == 1:

@@ -40,7 +40,7 @@ class Source(Tolerant, total=False):
     fd: Hint[Int]
     tid: Hint[str]
     pchain: Hint[str]
-    schain: Hint[SupplyChain]
+    schain: Restriction[SupplyChain]
     ext: Ext
 
 
@@ -79,6 +79,6 @@ class BidRequest(Tolerant, total=False):
     cattax: Restriction[Int]  # CategoryTaxonomy
     badv: Restrictions[str]
     bapp: Restrictions[str]
-    source: Hint[Source]
+    source: Part[Source]
     regs: Part[Regs]
     ext: Ext

@@ -55,6 +55,8 @@ class Converter:
             creatives=tuple(map(self._creative, source.creatives)),
             categories=self._one(tuple(source.categories)),
             category_taxonomy=source.category_taxonomy,
+            more_categories=self._one(tuple((more.taxonomy, tuple(more.ids)) for more in source.more_categories)),
+            suitable_for_children=source.suitable_for_children,
             bundle=source.bundle,
             start_s=_unix(source.flight.start),
             end_s=_unix(source.flight.end),

@@ -14,6 +14,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 
 from bidder.catalog import fields as f
 from bidder.report import shown
+from bidder.stages.categories import unsuitable_for_children
 
 _Size = Annotated[int, Field(gt=0, le=20_000)]
 _Frequency = Annotated[int, Field(ge=0, le=1_000_000)]
@@ -139,7 +140,7 @@ class CreativePart(Part):
     landing_url: f.Url
     impression_trackers: tuple[f.Url, ...] = Field((), max_length=20)
     preview_url: f.Url | None = None
-    language: f.Language = ""
+    language: f.LanguageTag = ""
     secure: bool | None = None  # not said: derived from the URLs
     apis: tuple[f.Api, ...] = ()
     attributes: tuple[f.CreativeAttribute, ...] = ()
@@ -288,8 +289,16 @@ class Flight(Part):
         return self
 
 
+class Labels(Part):
+    """The ad's categories in one taxonomy more (AdCOM's number)."""
+
+    taxonomy: int = Field(ge=1, le=999)
+    ids: tuple[f.Text, ...] = Field(min_length=1, max_length=20)
+
+
 class Campaign(Part):
-    """`prior` is the probability, 0 to 1, that an impression brings what the goal pays for."""
+    """`prior` is the probability, 0 to 1, that an impression brings what the goal pays for. An exchange blocks in its
+    own taxonomy, and an ad without a category in it does not pass: `more_categories` has the ad's in others."""
 
     id: f.Id
     advertiser: Advertiser
@@ -300,11 +309,26 @@ class Campaign(Part):
     prior: float = Field(gt=0, le=1)
     categories: tuple[f.Text, ...] = Field((), max_length=20)
     category_taxonomy: int = Field(1, ge=1, le=999)
+    more_categories: tuple[Labels, ...] = Field((), max_length=9)
+    suitable_for_children: bool = False
     bundle: str = Field("", max_length=200)
     flight: Flight = Flight()
     daily_frequency_cap: _Frequency = 0
     targeting: Targeting = Targeting()
     creatives: list[Creative] = Field(min_length=1, max_length=100)
+
+    @model_validator(mode="after")
+    def _is_what_it_says(self) -> Self:
+        labels = [
+            (self.category_taxonomy, self.categories),
+            *((more.taxonomy, more.ids) for more in self.more_categories),
+        ]
+        taxonomies = [taxonomy for taxonomy, _ in labels]
+        if twice := next((taxonomy for taxonomy in taxonomies if taxonomies.count(taxonomy) > 1), None):
+            raise ValueError(f"categories of taxonomy {twice} are given twice; write one list")
+        if self.suitable_for_children and (reason := unsuitable_for_children(labels)):
+            raise ValueError(f"suitable_for_children is true, but {reason}")
+        return self
 
 
 CAMPAIGN = TypeAdapter(Campaign)
@@ -312,6 +336,7 @@ FORMATS = ("banner", "video", "audio", "native")
 _PARTS = (
     *(
         Campaign,
+        Labels,
         Flight,
         Goal,
         Advertiser,

@@ -21,6 +21,7 @@ _ID = r"[\x21-\x7e]{1,64}"
 _HOST = re.compile(r"(?=.{1,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}\Z")
 _URL = r"https?://[A-Za-z0-9.-]+(:\d{1,5})?([/?#][^\s\"<>]*)?"
 _LANGUAGE = r"[a-z]{2}"
+_LANGUAGE_TAG = r"[a-z]{2,3}(-[a-z0-9]{2,8}){0,4}"
 _MIME = r"[a-z]+/[a-z0-9][a-z0-9.+-]*"
 _VERSION = r"\d+(\.\d+)*"
 
@@ -129,6 +130,9 @@ Country = Annotated[str, AfterValidator(_country)]
 Region = Annotated[str, AfterValidator(_region)]
 Currency = Annotated[str, matching(CURRENCY, A_CURRENCY)]
 Language = Annotated[str, AfterValidator(str.lower), matching(_LANGUAGE, "a language of two letters such as 'en'")]
+LanguageTag = Annotated[
+    str, AfterValidator(str.lower), matching(_LANGUAGE_TAG, "a language such as 'en' or 'en-GB' (BCP 47)")
+]
 Mime = Annotated[str, AfterValidator(str.lower), matching(_MIME, "a MIME type such as 'video/mp4'")]
 VideoMime = Annotated[Mime, matching("(video|application)/.+", "a video's MIME type such as 'video/mp4'")]
 AudioMime = Annotated[Mime, matching("(audio|application)/.+", "an audio's MIME type such as 'audio/mpeg'")]

@@ -18,6 +18,8 @@ from typing import Any, Generic, TypeVar
 
 import orjson
 
+from bidder.stages.categories import unsuitable_for_children
+
 MAX_CAMPAIGNS = 1_000_000
 
 V = TypeVar("V")
@@ -100,6 +102,8 @@ def _campaign(rng: Random, number: int) -> Json:
         "targeting": _targeting(rng),
         "creatives": _creatives(rng, id_, brand),
     }
+    if number % 4 == 0 and unsuitable_for_children([(1, campaign["categories"])]) is None:
+        campaign["suitable_for_children"] = True
     if rng.random() < 0.6:
         campaign["flight"] = {"start": f"2025-{rng.randint(1, 9):02d}-01T00:00:00Z"}
         if rng.random() < 0.7:

@@ -4,7 +4,17 @@ The rule kept here: plain slotted data with units in the names, no I/O and no cl
 micro-units (1/1,000,000) of a currency; every price and floor is a CPM, the price of 1,000 impressions.
 """
 
-from bidder.domain.auction import Auction, BannerOffer, Deal, MediaOffer, NativeAsset, NativeOffer, Profile, Slot
+from bidder.domain.auction import (
+    Auction,
+    BannerOffer,
+    Deal,
+    DurationFloors,
+    MediaOffer,
+    NativeAsset,
+    NativeOffer,
+    Profile,
+    Slot,
+)
 from bidder.domain.bid import Bid, Candidate, NoBid, NoBidReason, Rows, Scores
 from bidder.domain.campaign import (
     SLOT_ATTRIBUTES,
@@ -19,13 +29,15 @@ from bidder.domain.campaign import (
     NativeText,
     Targeting,
 )
-from bidder.domain.exchange import Exchange, Rates
+from bidder.domain.exchange import Exchange
+from bidder.domain.rates import NO_RATES, Rates
 from bidder.domain.terms import MICROS, NO_CODES, NOTHING, Format
 
 __all__ = [
     "MICROS",
     "NOTHING",
     "NO_CODES",
+    "NO_RATES",
     "SLOT_ATTRIBUTES",
     "Auction",
     "BannerOffer",
@@ -36,6 +48,7 @@ __all__ = [
     "Creative",
     "CreativeSpec",
     "Deal",
+    "DurationFloors",
     "Exchange",
     "Format",
     "Goal",

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from bidder.domain.terms import NO_CODES, NOTHING
+
+DurationFloors = tuple[tuple[int, int, int], ...]
+"""Floors by duration (section 3.2.35): (from seconds, to seconds or 0 for open, micro-units)."""
 
 
 @dataclass(slots=True)
@@ -16,8 +20,11 @@ class Deal:
     """A private deal offered with a slot (section 3.2.12). Its floor's currency does not inherit from the slot's."""
 
     id: str
-    floor_micros: int = 0
+    floor_micros: int | None = None  # None = not said
     floor_currency: str = "USD"
+    floor_per_second_micros: int | Fraction | None = None  # mincpmpersec, for video and audio
+    duration_floors: DurationFloors = ()  # durfloors, for video and audio
+    guaranteed: bool = False  # guar: the buyer has agreed to buy and must bid
     auction_type: int | None = None  # 1 first price, 2 second price plus, 3 floor is the agreed price
     seats: frozenset[str] = NOTHING  # allowed buyer seats; empty = any
     domains: frozenset[str] = NOTHING  # allowed advertiser domains; empty = any
@@ -30,11 +37,14 @@ class BannerOffer:
     sizes: tuple[tuple[int, int], ...] = ()
     width_range: tuple[int, int] | None = None  # 2.5's wmin..wmax, hmin..hmax
     height_range: tuple[int, int] | None = None
+    ratios: tuple[tuple[int, int, int], ...] = ()  # flexible sizes: (width's part, height's part, least width)
     position: int = 0
     mimes: frozenset[str] = NOTHING  # empty = any
     apis: frozenset[int] = NO_CODES  # supported API frameworks
     blocked_attributes: frozenset[int] = NO_CODES
     blocked_types: frozenset[int] = NO_CODES  # btype
+    expand_directions: frozenset[int] = NO_CODES  # expdir: those in which a banner may expand; empty = none
+    top_frame: bool | None = None  # topframe; None = not said
 
 
 @dataclass(slots=True)
@@ -55,8 +65,17 @@ class MediaOffer:
     max_bitrate_kbps: int | None = None
     position: int = 0
     placement: int = 0  # plcmt, or 2.5's placement where only that stands
-    floor_per_second_micros: int | None = None  # mincpmpersec
-    duration_floors: tuple[tuple[int, int, int], ...] = ()  # durfloors: (min_s, max_s or 0, floor micros)
+    floor_per_second_micros: int | Fraction | None = None  # mincpmpersec
+    duration_floors: DurationFloors = ()  # durfloors
+    aspect: tuple[int, int] | None = None  # boxingallowed 0: of the player, and of the ad; None = letter-boxing is fine
+    pod_s: int = 0  # poddur: seconds that all ads of the pod may fill; 0 = not said
+    pod_ads: int = 0  # maxseq: ads that it may hold; 0 = not said
+    pod_distinct: frozenset[int] = NO_CODES  # poddedupe: what no two ads of a pod may share
+
+    @property
+    def is_pod(self) -> bool:
+        """Whether several ads may fill it: a dynamic pod, or the dynamic part of a hybrid one (section 7.6)."""
+        return self.pod_s > 0 or self.pod_ads > 1
 
 
 @dataclass(slots=True)
@@ -109,6 +128,11 @@ class Slot:
     tag_id: str = ""
     viewability: float = -1.0  # metric "viewability", 0..1; -1 = not said
     expiry_s: int = 0  # exp; 0 = not said
+    multiplier: float = 1.0  # qty.multiplier: impressions that one play counts as; the price stays that of one
+
+    @property
+    def is_pod(self) -> bool:
+        return (self.video is not None and self.video.is_pod) or (self.audio is not None and self.audio.is_pod)
 
 
 @dataclass(slots=True)
@@ -124,7 +148,7 @@ class Auction:
     test: bool = False
     allowed_seats: frozenset[str] = NOTHING
     blocked_seats: frozenset[str] = NOTHING
-    allowed_languages: frozenset[str] = NOTHING  # of creatives: primary language subtags, lower case
+    allowed_languages: frozenset[str] = NOTHING  # of creatives: language ranges, BCP 47, lower case
     category_taxonomy: int = 1  # of blocked_ and allowed_categories
     blocked_categories: frozenset[str] = NOTHING
     allowed_categories: frozenset[str] = NOTHING
@@ -164,7 +188,10 @@ class Auction:
     profile_keys: tuple[str, ...] = ()
     segments: frozenset[str] = NOTHING  # from user.data and, after enrichment, from the profile
     coppa: bool = False
-    redacted: bool = False  # a privacy signal removed identifiers
+    redacted: bool = False  # a privacy signal removed identifiers or traits: no profile
+    privacy_signals: tuple[str, ...] = ()  # the names of those found, as in `stages/privacy/signals.py`
+    may_measure: bool = True  # count for this user what they saw and did
+    may_learn: bool = True  # keep the request as a training example
 
 
 @dataclass(slots=True)

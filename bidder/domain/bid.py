@@ -20,14 +20,20 @@ class NoBidReason(StrEnum):
     CURRENCY = "currency"
     INSUFFICIENT_TIME = "insufficient_time"
     OVERLOAD = "overload"
+    PROFILE = "exchange_profile"  # what was priced cannot be sent to this exchange
+    ADS_TXT_UNAVAILABLE = "ads_txt_unavailable"
+    ADS_TXT_VIOLATION = "ads_txt_violation"
+    INCOMPLETE_SUPPLY_CHAIN = "incomplete_supply_chain"
+    BLOCKED_SUPPLY_CHAIN_NODE = "blocked_supply_chain_node"
 
     @property
     def nbr(self) -> int:
         return _NBR[self]
 
 
-# No-bid reason codes: 0 unknown, 1 technical error, 2 invalid request, 8 unmatched user, 15 insufficient auction time,
-# 500 and above are the bidder's own.
+# No-bid reason codes: 0 unknown, 1 technical error, 2 invalid request, 8 unmatched user, 11 ads.txt authorization
+# unavailable, 12 ads.txt authorization violation, 15 insufficient auction time, 16 incomplete SupplyChain, 17 blocked
+# SupplyChain node, 500 and above are the bidder's own.
 _NBR = {
     NoBidReason.TECHNICAL_ERROR: 1,
     NoBidReason.INVALID_REQUEST: 2,
@@ -36,6 +42,11 @@ _NBR = {
     NoBidReason.CURRENCY: 502,
     NoBidReason.INSUFFICIENT_TIME: 15,
     NoBidReason.OVERLOAD: 503,
+    NoBidReason.PROFILE: 504,
+    NoBidReason.ADS_TXT_UNAVAILABLE: 11,
+    NoBidReason.ADS_TXT_VIOLATION: 12,
+    NoBidReason.INCOMPLETE_SUPPLY_CHAIN: 16,
+    NoBidReason.BLOCKED_SUPPLY_CHAIN_NODE: 17,
 }
 
 
@@ -49,6 +60,10 @@ class Candidate:
     deal: Deal | None
     width: int = 0
     height: int = 0
+
+    @property
+    def is_guaranteed(self) -> bool:
+        return self.deal is not None and self.deal.guaranteed
 
 
 @dataclass(slots=True)
@@ -79,6 +94,11 @@ class Bid:
     currency: str
     score: float
     id: str = ""
+    slot_in_pod: int = 0  # slotinpod: 0 any, 1 first, -1 last, 2 first or last (AdCOM, slot position in pod)
+    # In `currency`, for an exchange that takes fewer decimals than six: a price rounds down, but not below the floor,
+    # and up only as far as the value. 0 = not said: no floor; the price is the value.
+    floor_micros: int = 0
+    value_micros: int = 0
 
 
 @dataclass(slots=True)

@@ -167,11 +167,18 @@ class Campaign:
     creatives: tuple[Creative, ...]
     categories: tuple[str, ...] = ()  # of the ad, in `category_taxonomy`
     category_taxonomy: int = 1
+    more_categories: tuple[tuple[int, tuple[str, ...]], ...] = ()  # the same ad in other taxonomies
+    suitable_for_children: bool = False  # may bid where COPPA applies
     bundle: str = ""  # of the advertised app
     start_s: int = 0  # flight, Unix seconds; 0 = open
     end_s: int = 0
     daily_frequency_cap: int = 0  # impressions a user a day; 0 = none
     feature_hash: int = 0
+
+    @property
+    def labels(self) -> tuple[tuple[int, tuple[str, ...]], ...]:
+        """The ad's categories by taxonomy: (AdCOM's number of the taxonomy, its ids)."""
+        return ((self.category_taxonomy, self.categories), *self.more_categories)
 
     @property
     def expected_cpm_micros(self) -> int:

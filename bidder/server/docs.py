@@ -18,7 +18,7 @@ _ANSWERS = {
     "204": "No bid.",
     "400": "Not JSON, or a required field is missing; the text says where.",
     "404": "The exchange is not known.",
-    "405": "Not a POST.",
+    "405": "Not a POST; `Allow` says what may be sent.",
     "413": "The body is larger than the limit, as sent or inflated.",
     "415": "The content type or coding cannot be read.",
 }

@@ -2,17 +2,21 @@
 
 The rule kept here: read tolerantly, fail closed. A hint that cannot be read counts as absent; a restriction that cannot
 be read ends in a no-bid; what is no request at all is `MalformedError`. 2.5's places are read where 2.6's are empty.
+What privacy signals forbid is removed first, so that nothing here or later can read it.
 Only this stage (with its neighbours `impression`, `privacy` and `reading`) sees the dicts of `openrtb_schemas`.
 """
 
 from __future__ import annotations
 
+import orjson
 from pydantic_core import ValidationError, from_json
 
 from bidder.domain import NOTHING, Auction, NoBid, NoBidReason
 from bidder.stages.impression import read_slots
-from bidder.stages.privacy import coarse, forbids_identifiers, profile_keys
+from bidder.stages.languages import language_ranges
+from bidder.stages.privacy import NO_VENDOR, Forbidden, Policy, Verdict, profile_keys, redact
 from bidder.stages.reading import all_categories, browser_of, extension, text
+from bidder.stages.supply import DEFAULT_POLICY, SupplyPolicy, refuses
 from openrtb_schemas import DOOH, REQUEST, App, BidRequest, Content, Data, Device, Geo, Site, unreadable_restrictions
 
 MAX_SLOTS = 64
@@ -26,8 +30,9 @@ class MalformedError(Exception):
     """The body is no bid request: not JSON, or a required field is missing or of another type. An HTTP 400."""
 
 
-def decode(body: bytes) -> Auction | NoBid:
-    """The auction in `body`, or why it can't be bid on. Raises `MalformedError`.
+def decode(body: bytes, policy: Policy = NO_VENDOR, supply: SupplyPolicy = DEFAULT_POLICY) -> Auction | NoBid:
+    """The auction in `body`, or why it can't be bid on. `policy` says for which vendor TC strings are read; without a
+    vendor there is no consent under GDPR. `supply` says through whom is bought. Raises `MalformedError`.
 
     Source: OpenRTB 2.6 §3.2; 2.5's places as in 2.6 Appendix B.
     """
@@ -35,12 +40,17 @@ def decode(body: bytes) -> Auction | NoBid:
         request: BidRequest = REQUEST.validate_json(body)
     except ValidationError as error:
         return _refuse(body, error)
+    if b"NaN" in body or b"Infinity" in body:
+        _insist_on_json(body)
+    if (reason := refuses(request, supply)) is not None:
+        return NoBid(reason, request["id"], "source.schain")
+    verdict = redact(request, policy)
     auction = Auction(id=request["id"], slots=[])
     _read_terms(auction, request)
     _read_inventory(auction, request)
     device = request.get("device") or {}
     _read_device(auction, device)
-    _read_user(auction, request, device)
+    _read_user(auction, request, device, verdict)
     auction.slots = read_slots(request["imp"][:MAX_SLOTS])
     if auction.tmax_ms is not None and auction.tmax_ms <= 0:
         return NoBid(NoBidReason.INSUFFICIENT_TIME, auction.id, f"tmax: {auction.tmax_ms} leaves no time to bid")
@@ -48,6 +58,14 @@ def decode(body: bytes) -> Auction | NoBid:
         if slot.floor_micros < 0:
             return NoBid(NoBidReason.INVALID_REQUEST, auction.id, f"imp {slot.id}: bidfloor is negative")
     return auction
+
+
+def _insist_on_json(body: bytes) -> None:
+    """pydantic-core takes NaN and Infinity for numbers; JSON knows neither. As text they are welcome."""
+    try:
+        orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise MalformedError(f"body: {error}") from None
 
 
 def _refuse(body: bytes, error: ValidationError) -> NoBid:
@@ -68,9 +86,8 @@ def _read_terms(auction: Auction, request: BidRequest) -> None:
     auction.currencies = tuple(code.upper() for code in request.get("cur", ()))
     auction.allowed_seats = frozenset(request.get("wseat", ()))
     auction.blocked_seats = frozenset(request.get("bseat", ()))
-    languages = request.get("wlang") or request.get("wlangb")
-    if languages:
-        auction.allowed_languages = frozenset(tag[:2].lower() for tag in languages)
+    if "wlang" in request or "wlangb" in request:
+        auction.allowed_languages = language_ranges(request.get("wlang"), request.get("wlangb"))
     auction.category_taxonomy = request.get("cattax", 1)
     auction.blocked_categories = frozenset(request.get("bcat", ()))
     auction.allowed_categories = frozenset(request.get("acat", ()))
@@ -114,26 +131,27 @@ def _read_device(auction: Auction, device: Device) -> None:
     auction.screen_height = device.get("h", 0)
 
 
-def _read_user(auction: Auction, request: BidRequest, device: Device) -> None:
-    """Who and where, as far as the privacy signals allow."""
-    regs = request.get("regs") or {}
+def _read_user(auction: Auction, request: BidRequest, device: Device, verdict: Verdict) -> None:
+    """Who and where: what the privacy signals left of it."""
     user = request.get("user") or {}
-    auction.coppa = regs.get("coppa") == 1
-    auction.redacted = forbids_identifiers(regs, device, user)
+    auction.coppa = bool((request.get("regs") or {}).get("coppa"))
     geo: Geo = device.get("geo") or user.get("geo") or {}
     auction.country = text(geo, "country").upper()
     auction.region = text(geo, "region")
     auction.metro = text(geo, "metro")
     auction.city = text(geo, "city").lower()
-    auction.utc_offset_min = geo.get("utcoffset")
-    latitude, longitude = geo.get("lat"), geo.get("lon")
-    if auction.redacted:
-        auction.latitude, auction.longitude = coarse(latitude), coarse(longitude)
-        return
-    auction.latitude, auction.longitude = latitude, longitude
     auction.zip = text(geo, "zip")
+    auction.latitude, auction.longitude = geo.get("lat"), geo.get("lon")
+    auction.utc_offset_min = geo.get("utcoffset")
     auction.segments = _segments(user.get("data") or ())
-    auction.profile_keys = profile_keys(user, device, extension(user, "eids"))
+    if verdict.allows(Forbidden.IDENTIFIERS | Forbidden.TRAITS):
+        auction.profile_keys = profile_keys(user, device, extension(user, "eids"))
+    else:
+        auction.redacted = True
+    if verdict.forbidden:
+        auction.privacy_signals = verdict.signals
+        auction.may_measure = verdict.allows(Forbidden.MEASUREMENT)
+        auction.may_learn = verdict.allows(Forbidden.LEARNING)
 
 
 def _segments(data: list[Data] | tuple[()]) -> frozenset[str]:

@@ -2,41 +2,55 @@
 
 The rule kept here: what is constant of a campaign's creative is prepared once, on first use, and a bid adds only what
 the auction decides: ids, price, size, deal, expiry, markup and notices. Optional fields without a value are left out.
+A bid that the exchange's profile does not allow is left out and said so, never bent into shape.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from bidder.domain import (
     MICROS,
     Auction,
+    BannerOffer,
     Bid,
     Campaign,
     Creative,
+    CreativeSpec,
     Exchange,
     Format,
-    MediaOffer,
-    NativeOffer,
     NoBidReason,
     Slot,
 )
+from bidder.stages.fit import flexible
 from bidder.stages.markup.escaping import request_value, value
-from bidder.stages.markup.html import Banner
-from bidder.stages.markup.native import Native
-from bidder.stages.markup.notices import MULTIPLIER, TRAIL, Notices, trail
-from bidder.stages.markup.vast import Vast, choose_protocol
+from bidder.stages.markup.notices import TEST, trail
+from bidder.stages.prepared import MARKUP, MISSING, PRICE_MACRO, SEAT, TOO_LONG, Prepared
+
+PRICE, SEATBIDS, ANSWER_SIZE = "price", "seatbids", "answer_size"
+REFUSALS = (TOO_LONG, MISSING, SEAT, PRICE_MACRO, MARKUP, PRICE, SEATBIDS, ANSWER_SIZE)
+"""Why a bid is left out of an answer. An id or URL longer than the exchange takes; a field that it requires and the
+catalog does not have; no seat, or none that it can read; no way to tell us the price; markup that it would fetch from
+us and cannot; no price of its precision between floor and value; more seats than it reads; an answer above its size."""
 
 # How long a win may wait for its impression (section 7.2); elsewhere (DOOH) only the exchange knows.
 _INTERSTITIAL_EXPIRY_S = 1800
 _EXPIRY_S = {("site", False): 60, ("site", True): 60, ("app", False): 300, ("app", True): 600}  # (channel, native)
-_ANY_MEDIA = MediaOffer()
-_NO_ASSETS = NativeOffer(assets=())
 _NBR = {reason: b',"nbr":%d}' % reason.nbr for reason in NoBidReason}
+_Kept = tuple[Bid, str, dict[str, Any]]  # the bid, the seat as the exchange names it, the bid as OpenRTB has it
+
+
+class Encoded(NamedTuple):
+    """The response; the bids that are in it; for each bid that is not, one of REFUSALS. Where no bid is left, `body`
+    is empty: the auction is answered by `Encoder.no_bid`."""
+
+    body: bytes
+    bids: list[Bid]
+    refused: list[str]
 
 
 class Encoder:
@@ -50,10 +64,14 @@ class Encoder:
         if notice_url and not notice_url.startswith(("https://", "http://")):
             raise ValueError(f"notice_url must start with https:// or http://, got {notice_url!r}")
         self._notice_url = notice_url
-        self._prepared: dict[tuple[str, int, int], _Prepared] = {}
+        self._prepared: dict[tuple[str, int, int], Prepared] = {}
 
     def encode(self, auction: Auction, bids: Sequence[Bid], exchange: Exchange) -> bytes:
-        """The response with `bids`, grouped by seat as the exchange names it.
+        """The body of `answer`."""
+        return self.answer(auction, bids, exchange).body
+
+    def answer(self, auction: Auction, bids: Sequence[Bid], exchange: Exchange) -> Encoded:
+        """The response with those of `bids` that the exchange takes, grouped by seat as it names them.
 
         ValueError: no bids; a price that is not above zero; bids in different currencies (a response has one)."""
         if not bids:
@@ -61,15 +79,43 @@ class Encoder:
         response = response_id(auction.id)
         auction_value = request_value(auction.id)
         currency = bids[0].currency
-        seats: dict[str, list[dict[str, Any]]] = {}
+        refused: list[str] = []
+        kept: list[_Kept] = []
         for index, bid in enumerate(bids):
             if bid.currency != currency:
                 raise ValueError(f"bids of one response need one currency, got {currency} and {bid.currency}")
-            seat = bid.candidate.campaign.seat
-            encoded = self._bid(auction, auction_value, bid, bid.id or f"{response}-{index}", exchange)
-            seats.setdefault(exchange.seats.get(seat, seat), []).append(encoded)
-        seatbid = [{"seat": seat, "bid": each} if seat else {"bid": each} for seat, each in seats.items()]
-        return orjson.dumps({"id": auction.id, "bidid": response, "cur": currency, "seatbid": seatbid})
+            candidate = bid.candidate
+            prepared = self._prepare(candidate.campaign, candidate.creative, exchange)
+            encoded = _bid(auction, auction_value, bid, bid.id or f"{response}-{index}", prepared)
+            if isinstance(encoded, str):
+                refused.append(encoded)
+            else:
+                kept.append((bid, prepared.seat, encoded))
+        if exchange.max_seatbids:
+            kept = _best_seats(kept, exchange.max_seatbids, refused)
+        body = _response(auction.id, response, currency, kept, exchange)
+        if exchange.max_answer_bytes and len(body) > exchange.max_answer_bytes:
+            kept = _without_lowest(kept, len(body) - exchange.max_answer_bytes, refused)
+            body = _response(auction.id, response, currency, kept, exchange)
+        return Encoded(body, [bid for bid, _, _ in kept], refused)
+
+    def served(
+        self,
+        campaign: Campaign,
+        creative: Creative,
+        exchange: Exchange,
+        ids: tuple[str, str, str],
+        protocol: int = 0,
+        *,
+        skippable: bool = False,
+    ) -> str:
+        """The markup that the win notice of a bid answers with where the profile says `markup: "nurl"` and the query
+        `markup=1`. `ids` are its auction, bid and imp, as they came; `protocol` and `skippable` are those of its query
+        (`skip=1`). ValueError: this creative has no markup to fetch."""
+        auction_id, bid_id, slot_id = ids
+        bid_value = value(bid_id)
+        trailing = trail(request_value(auction_id), bid_value, request_value(slot_id))
+        return self._prepare(campaign, creative, exchange).served(trailing, bid_value, protocol, skippable)
 
     def no_bid(self, auction_id: str, reason: NoBidReason, exchange: Exchange) -> bytes | None:
         """The exchange's form of a no-bid (section 7.1). None: answer 204, also where no auction id could be read,
@@ -78,74 +124,13 @@ class Encoder:
             return None
         return b'{"id":' + orjson.dumps(auction_id) + _NBR[reason]
 
-    def _bid(self, auction: Auction, auction_value: str, bid: Bid, bid_id: str, exchange: Exchange) -> dict[str, Any]:
-        candidate = bid.candidate
-        slot = candidate.slot
-        prepared = self._prepare(candidate.campaign, candidate.creative, exchange)
-        encoded = {"id": bid_id, "impid": slot.id, "price": price(bid.price_micros), **prepared.constant}
-        bid_value = value(bid_id)
-        ids = trail(auction_value, bid_value, request_value(slot.id))
-        prepared.add_markup(encoded, slot, ids, bid_value)
-        if prepared.notices is not None:
-            encoded["nurl"] = prepared.notices.win.replace(TRAIL, ids)
-            encoded["burl"] = prepared.notices.billing.replace(TRAIL, ids)
-            encoded["lurl"] = prepared.notices.loss.replace(TRAIL, ids)
-            if auction.channel == "dooh":
-                encoded["burl"] += MULTIPLIER
-        if candidate.deal is not None:
-            encoded["dealid"] = candidate.deal.id
-        if candidate.width and candidate.height:
-            encoded["w"], encoded["h"] = candidate.width, candidate.height
-        if expiry_s := _expiry_s(auction.channel, slot, candidate.creative.spec.format):
-            encoded["exp"] = expiry_s
-        return encoded
-
-    def _prepare(self, campaign: Campaign, creative: Creative, exchange: Exchange) -> _Prepared:
+    def _prepare(self, campaign: Campaign, creative: Creative, exchange: Exchange) -> Prepared:
         """Looked up by identity: hashing campaign and creative by value costs 1.7 µs more, a third of a banner bid."""
         key = exchange.name, id(campaign), id(creative)
         prepared = self._prepared.get(key)
         if prepared is None or prepared.exchange is not exchange:
-            prepared = self._prepared[key] = _Prepared(campaign, creative, exchange, self._notice_url)
+            prepared = self._prepared[key] = Prepared(campaign, creative, exchange, self._notice_url)
         return prepared
-
-
-class _Prepared:
-    """What every bid with this creative, of this campaign, on this exchange has in common."""
-
-    __slots__ = ("banner", "campaign", "constant", "creative", "exchange", "native", "notices", "vast")
-
-    def __init__(self, campaign: Campaign, creative: Creative, exchange: Exchange, notice_url: str) -> None:
-        # Held, so that none of them is freed and its id given to another while the entry lives.
-        self.campaign, self.creative, self.exchange = campaign, creative, exchange
-        notices = None
-        if notice_url:
-            notices = Notices(notice_url, campaign.id, creative.id, exchange.name, exchange.price_macro)
-        self.notices = notices
-        self.constant = _constant(campaign, creative, exchange)
-        self.banner = Banner(creative, notices) if creative.spec.format is Format.BANNER else None
-        self.native = Native(creative, notices) if creative.spec.format is Format.NATIVE else None
-        self.vast: dict[tuple[int, bool], Vast] = {}  # by protocol and skippable: 14 at most
-
-    def add_markup(self, encoded: dict[str, Any], slot: Slot, ids: str, bid_id: str) -> None:
-        """Adds `adm`, and `protocol` where the markup is VAST or DAAST."""
-        if self.banner is not None:
-            encoded["adm"] = self.banner.render(ids)
-        elif self.native is not None:
-            encoded["adm"] = self.native.render(slot.native or _NO_ASSETS, ids)
-        else:
-            spec = self.creative.spec
-            offer = (slot.video if spec.format is Format.VIDEO else slot.audio) or _ANY_MEDIA
-            protocol = choose_protocol(spec.format, offer.protocols, spec.protocols)
-            skippable = spec.skippable and offer.skippable is not False
-            encoded["adm"] = self._version(protocol, skippable).render(offer, ids, bid_id)
-            encoded["protocol"] = protocol
-
-    def _version(self, protocol: int, skippable: bool) -> Vast:
-        vast = self.vast.get((protocol, skippable))
-        if vast is None:
-            vast = Vast(self.creative, protocol, skippable, self.notices, self.campaign.categories)
-            self.vast[protocol, skippable] = vast
-        return vast
 
 
 def response_id(auction_id: str) -> str:
@@ -162,30 +147,117 @@ def price(micros: int) -> orjson.Fragment:
     return orjson.Fragment(b"%d.%06d" % divmod(micros, MICROS))
 
 
-def _constant(campaign: Campaign, creative: Creative, exchange: Exchange) -> dict[str, Any]:
-    spec = creative.spec
-    one_api = exchange.version == "2.5"  # which has `api` only; 2.6 deprecates it for `apis` (section 4.2.3)
-    playable = spec.format in (Format.VIDEO, Format.AUDIO)
-    sized = spec.format in (Format.BANNER, Format.VIDEO)
-    fields = {
-        "adid": creative.id,
-        "crid": creative.id,
-        "cid": campaign.id,
-        "adomain": list(campaign.domains),
-        "bundle": campaign.bundle,
-        "cat": list(campaign.categories),
-        "cattax": campaign.category_taxonomy if campaign.categories else 0,
-        "attr": sorted(spec.attributes),
-        "iurl": creative.preview_url,
-        "language": spec.language,
-        "dur": spec.duration_s if playable else 0,
-        "mtype": int(spec.format),
-        "w": spec.width if sized else 0,
-        "h": spec.height if sized else 0,
-        "api": min(spec.apis, default=0) if one_api else 0,
-        "apis": [] if one_api else sorted(spec.apis),
-    }
-    return {name: content for name, content in fields.items() if content}
+def rounded(bid: Bid, decimals: int) -> int:
+    """The price in micro-units at `decimals` of a CPM (0 to 6): down, but not below the floor; else up, but not above
+    the value; 0 where neither can be."""
+    step: int = 10 ** (6 - decimals)
+    down = bid.price_micros - bid.price_micros % step
+    if down > 0 and (down == bid.price_micros or down >= bid.floor_micros):
+        return down
+    return down + step if down + step <= bid.value_micros else 0
+
+
+def _bid(auction: Auction, auction_value: str, bid: Bid, bid_id: str, prepared: Prepared) -> dict[str, Any] | str:
+    """The bid as OpenRTB has it, or why the exchange would not take it."""
+    if prepared.refusal:
+        return prepared.refusal
+    candidate, exchange = bid.candidate, prepared.exchange
+    slot = candidate.slot
+    amount = price(bid.price_micros)
+    if not prepared.exact:
+        micros = rounded(bid, exchange.price_decimals)
+        if not micros:
+            return PRICE
+        amount = _in_units(micros, exchange)
+    encoded = {"id": bid_id, "impid": slot.id, "price": amount, **prepared.constant}
+    bid_value = value(bid_id)
+    ids = trail(auction_value, bid_value, request_value(slot.id))
+    if auction.test:
+        ids += TEST
+    fetch = prepared.add_markup(encoded, slot, ids, bid_value)
+    for field, before, after in prepared.notices:
+        encoded[field] = before + ids + after
+    if fetch:
+        encoded["nurl"] += fetch
+    if prepared.multiplier and auction.channel == "dooh":
+        encoded["burl"] += prepared.multiplier
+    if candidate.deal is not None:
+        encoded["dealid"] = candidate.deal.id
+    if candidate.width and candidate.height:
+        encoded["w"], encoded["h"] = candidate.width, candidate.height
+    if slot.banner is not None and slot.banner.ratios and candidate.creative.spec.format is Format.BANNER:
+        _add_ratio(encoded, candidate.creative.spec, slot.banner)
+    if candidate.campaign.more_categories:
+        _add_categories(encoded, candidate.campaign, auction.category_taxonomy)
+    if bid.slot_in_pod and exchange.version != "2.5":
+        encoded["slotinpod"] = bid.slot_in_pod
+    if expiry_s := _expiry_s(auction.channel, slot, candidate.creative.spec.format):
+        encoded["exp"] = expiry_s
+    for field in exchange.omitted:
+        encoded.pop(field, None)
+    for field, limit in prepared.limits:
+        if len(encoded.get(field, "").encode("utf-8", "replace")) > limit:
+            return TOO_LONG
+    return encoded
+
+
+def _add_ratio(encoded: dict[str, Any], spec: CreativeSpec, offer: BannerOffer) -> None:
+    """A flexible size is answered with its ratio (section 4.2.3)."""
+    ratio = None if (spec.width, spec.height) in offer.sizes else flexible(spec, offer)
+    if ratio is not None:
+        encoded["wratio"], encoded["hratio"] = ratio
+
+
+def _add_categories(encoded: dict[str, Any], campaign: Campaign, taxonomy: int) -> None:
+    """The ad's categories in the taxonomy that the request speaks, where the campaign has them in it."""
+    for known, categories in campaign.more_categories:
+        if known == taxonomy and categories:
+            encoded["cat"], encoded["cattax"] = list(categories), known
+
+
+def _in_units(micros: int, exchange: Exchange) -> orjson.Fragment:
+    if exchange.price_unit == "micros":
+        return orjson.Fragment(b"%d" % micros)
+    if exchange.price_decimals == 0:
+        return orjson.Fragment(b"%d" % (micros // MICROS))
+    whole, rest = divmod(micros, MICROS)
+    return orjson.Fragment(b"%d." % whole + (b"%06d" % rest)[: exchange.price_decimals])
+
+
+def _response(auction_id: str, response: str, currency: str, kept: list[_Kept], exchange: Exchange) -> bytes:
+    if not kept:
+        return b""
+    seats: dict[str, list[dict[str, Any]]] = {}
+    for _, seat, encoded in kept:
+        seats.setdefault(seat, []).append(encoded)
+    seatbid = [{"seat": seat, "bid": each} if seat else {"bid": each} for seat, each in seats.items()]
+    content: dict[str, Any] = {"id": auction_id, "bidid": response, "cur": currency, "seatbid": seatbid}
+    if exchange.response_ext:
+        content["ext"] = dict(exchange.response_ext)
+    return orjson.dumps(content)
+
+
+def _best_seats(kept: list[_Kept], limit: int, refused: list[str]) -> list[_Kept]:
+    """The bids of the `limit` seats that bid the most; a refusal for each of the others."""
+    highest: dict[str, int] = {}
+    for bid, seat, _ in kept:
+        highest[seat] = max(bid.price_micros, highest.get(seat, 0))
+    best = frozenset(sorted(highest, key=lambda seat: -highest[seat])[:limit])
+    left = [each for each in kept if each[1] in best]
+    refused += [SEATBIDS] * (len(kept) - len(left))
+    return left
+
+
+def _without_lowest(kept: list[_Kept], excess: int, refused: list[str]) -> list[_Kept]:
+    """What is left when the lowest-priced bids are dropped until `excess` bytes are gone; a refusal for each."""
+    dropped: set[int] = set()
+    for place in sorted(range(len(kept)), key=lambda place: kept[place][0].price_micros):
+        if excess <= 0:
+            break
+        excess -= len(orjson.dumps(kept[place][2]))
+        dropped.add(place)
+    refused += [ANSWER_SIZE] * len(dropped)
+    return [each for place, each in enumerate(kept) if place not in dropped]
 
 
 def _expiry_s(channel: str, slot: Slot, format: Format) -> int:

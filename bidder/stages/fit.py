@@ -23,6 +23,13 @@ SKIPPABLE_ATTRIBUTE = 16
 """Creative attribute "has a skip button" (AdCOM creative attributes)."""
 
 
+EXPANDABLE_ATTRIBUTES = frozenset({3, 4, 5})
+"""Creative attributes "expandable", by itself, by a click, by rolling over it (AdCOM creative attributes)."""
+
+EVERY_DIRECTION = frozenset({1, 2, 3, 4})
+"""Left, right, up, down (AdCOM expandable directions). A creative does not say in which of them it expands."""
+
+
 def fits(spec: CreativeSpec, slot: Slot, languages: frozenset[str]) -> bool:
     """Whether a creative of `spec` may be shown in `slot`. `languages`: those allowed for creatives; empty = any."""
     if slot.secure and not spec.secure:
@@ -39,12 +46,14 @@ def fits(spec: CreativeSpec, slot: Slot, languages: frozenset[str]) -> bool:
 
 
 def banner_fits(spec: CreativeSpec, offer: BannerOffer) -> bool:
-    """Source: §3.2.6. A banner that states neither sizes nor ranges takes nothing: nothing says what would fit."""
-    if (spec.width, spec.height) not in offer.sizes and not _in_ranges(spec, offer):
+    """Source: §3.2.6. Sizes are taken strictly, in interstitials too; a banner that states none takes nothing."""
+    if (spec.width, spec.height) not in offer.sizes and not _in_ranges(spec, offer) and not flexible(spec, offer):
         return False
     if spec.banner_type in offer.blocked_types:
         return False
     if offer.mimes and not spec.mimes & offer.mimes:
+        return False
+    if spec.attributes & EXPANDABLE_ATTRIBUTES and not _may_expand(offer):
         return False
     return spec.apis <= offer.apis and not spec.attributes & offer.blocked_attributes
 
@@ -57,9 +66,22 @@ def _in_ranges(spec: CreativeSpec, offer: BannerOffer) -> bool:
     return width[0] <= spec.width <= width[1] and height[0] <= spec.height <= height[1]
 
 
+def flexible(spec: CreativeSpec, offer: BannerOffer) -> tuple[int, int] | None:
+    """The flexible size (§3.2.10) that the creative has: exactly that ratio, and not narrower than its least width."""
+    for width, height, least in offer.ratios:
+        if spec.width * height == spec.height * width and spec.width >= max(least, 1):
+            return width, height
+    return None
+
+
+def _may_expand(offer: BannerOffer) -> bool:
+    """Out of an iframe (`topframe` 0) nothing expands."""
+    return offer.top_frame is not False and offer.expand_directions >= EVERY_DIRECTION
+
+
 def media_fits(spec: CreativeSpec, offer: MediaOffer) -> bool:
-    """Source: §3.2.7, §3.2.8, §7.4 (skippability)."""
-    if offer.mimes and not spec.mimes & offer.mimes:
+    """Source: §3.2.7, §3.2.8, §7.4 (skippability). Nothing is longer than `maxduration`: `maxextended` is not used."""
+    if not spec.mimes & offer.mimes:  # `mimes` is required: an empty list is a player that plays nothing
         return False
     if offer.protocols and not spec.protocols & offer.protocols:
         return False
@@ -70,16 +92,26 @@ def media_fits(spec: CreativeSpec, offer: MediaOffer) -> bool:
             return False
     elif spec.duration_s < offer.min_duration_s or (offer.max_duration_s and spec.duration_s > offer.max_duration_s):
         return False
+    if offer.pod_s and spec.duration_s > offer.pod_s:
+        return False
+    if offer.aspect is not None and not _fills_player(spec, offer.aspect):
+        return False
     if spec.skippable and (offer.skippable is False or SKIPPABLE_ATTRIBUTE in offer.blocked_attributes):
         return False
     return spec.apis <= offer.apis and not spec.attributes & offer.blocked_attributes
+
+
+def _fills_player(spec: CreativeSpec, aspect: tuple[int, int]) -> bool:
+    """Whether the video has the player's shape, to 1 %, so that nothing is letter-boxed."""
+    ours, theirs = spec.width * aspect[1], spec.height * aspect[0]
+    return abs(ours - theirs) * 100 <= max(ours, theirs) and ours > 0
 
 
 def has_playable_file(creative: Creative, offer: MediaOffer) -> bool:
     """Whether one file of the creative has a type, delivery and bitrate that the player takes, all at once."""
     low, high = offer.min_bitrate_kbps or 0, offer.max_bitrate_kbps or 1 << 30
     return any(
-        (not offer.mimes or file.mime in offer.mimes)
+        file.mime in offer.mimes
         and (not offer.delivery or file.delivery in offer.delivery)
         and low <= file.bitrate_kbps <= high
         for file in creative.media

@@ -1,10 +1,12 @@
 """The floor that counts for one creative in one slot.
 
-The rule kept here: deal, then video or audio, then slot (§7.11). A floor is compared in its own currency or converted
-rounding up, never down.
+The rule kept here: deal, then video or audio, then slot (§7.11). Who gives several floors means the highest of them. A
+floor is compared in its own currency or converted rounding up, never down.
 """
 
 from __future__ import annotations
+
+from math import ceil
 
 from bidder.domain import Campaign, CreativeSpec, Deal, Format, MediaOffer, Rates, Slot
 
@@ -13,26 +15,47 @@ Floor = tuple[int, str]
 
 
 def floor_of(slot: Slot, spec: CreativeSpec, deal: Deal | None) -> Floor | None:
-    """The floor, or None where the slot's floors by duration do not take the creative's duration."""
-    if deal is not None:
-        return deal.floor_micros, deal.floor_currency
-    media = slot.video if spec.format is Format.VIDEO else slot.audio if spec.format is Format.AUDIO else None
+    """The floor, or None where floors by duration do not take the creative's duration (§3.2.35)."""
+    if deal is not None and has_own_floor(deal, spec):
+        micros = _deal_floor(deal, spec)
+        return None if micros is None else (micros, deal.floor_currency)
+    media = _media(slot, spec)
     if media is not None and (media.duration_floors or media.floor_per_second_micros is not None):
         micros = _by_duration(media, spec.duration_s)
         return None if micros is None else (micros, slot.floor_currency)
     return slot.floor_micros, slot.floor_currency
 
 
-def _by_duration(media: MediaOffer, duration_s: int) -> int | None:
+def has_own_floor(deal: Deal, spec: CreativeSpec) -> bool:
+    """Whether the deal itself says what the creative costs; floors by duration speak of video and audio only."""
+    if deal.floor_micros is not None:
+        return True
+    return spec.duration_s > 0 and (bool(deal.duration_floors) or deal.floor_per_second_micros is not None)
+
+
+def _deal_floor(deal: Deal, spec: CreativeSpec) -> int | None:
+    whole = deal.floor_micros or 0
+    if not spec.duration_s or (not deal.duration_floors and deal.floor_per_second_micros is None):
+        return whole
+    micros = _by_duration(deal, spec.duration_s)
+    return None if micros is None else max(micros, whole)
+
+
+def _media(slot: Slot, spec: CreativeSpec) -> MediaOffer | None:
+    if spec.format is Format.VIDEO:
+        return slot.video
+    return slot.audio if spec.format is Format.AUDIO else None
+
+
+def _by_duration(terms: MediaOffer | Deal, duration_s: int) -> int | None:
     """`durfloors` (§3.2.35) name ranges; `mincpmpersec` (§3.2.7) is a price a second."""
-    if media.duration_floors:
-        fitting = [
-            micros
-            for low, high, micros in media.duration_floors
-            if low <= duration_s and (not high or duration_s <= high)
-        ]
-        return max(fitting) if fitting else None
-    return (media.floor_per_second_micros or 0) * duration_s
+    lowest = ceil((terms.floor_per_second_micros or 0) * duration_s)
+    if not terms.duration_floors:
+        return lowest
+    fitting = [
+        micros for low, high, micros in terms.duration_floors if low <= duration_s and (not high or duration_s <= high)
+    ]
+    return max(*fitting, lowest) if fitting else None
 
 
 def reachable(campaign: Campaign, floor: Floor, rates: Rates) -> bool:
@@ -40,6 +63,8 @@ def reachable(campaign: Campaign, floor: Floor, rates: Rates) -> bool:
     micros, currency = floor
     if currency == campaign.currency:
         return campaign.max_cpm_micros >= micros
-    if not (rates.knows(currency) and rates.knows(campaign.currency)):
+    if not micros:
+        return True
+    if not rates.converts(currency, campaign.currency):
         return False
-    return campaign.max_cpm_micros >= rates.convert(micros, currency, campaign.currency)
+    return campaign.max_cpm_micros >= rates.convert_up(micros, currency, campaign.currency)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from fractions import Fraction
+from math import ceil
 
 import orjson
 
@@ -17,26 +19,58 @@ from bidder.domain import (
     NOTHING,
     BannerOffer,
     Deal,
+    DurationFloors,
     MediaOffer,
     NativeAsset,
     NativeOffer,
     Slot,
 )
-from openrtb_schemas import NATIVE_REQUEST, AssetRequest, Audio, Banner, Imp, Native, NativeMarkupRequest, Video
+from openrtb_schemas import (
+    NATIVE_REQUEST,
+    AssetRequest,
+    Audio,
+    Banner,
+    DurFloors,
+    Imp,
+    Native,
+    NativeMarkupRequest,
+    Video,
+)
 from openrtb_schemas import Deal as DealObject
+
+USUAL_ASPECT = (16, 9)
+"""Of a player that does not say its size: the window that `boxingallowed` speaks of (§3.2.7)."""
+
+
+MOST_MONEY = 1e15
+"""Currency units; a floor above it is as good as any."""
 
 
 def micros(amount: float | None) -> int:
     """An amount of money in micro-units, rounded up: a floor is never read lower than it stands."""
     if not amount:
         return 0
+    exact = exact_micros(amount)
+    return exact if isinstance(exact, int) else ceil(exact)
+
+
+def exact_micros(amount: float) -> int | Fraction:
+    """The amount, as the decimal that stands in the request, in micro-units. Beyond all money there is, one bound
+    stands for all: what follows need not bear hundreds of digits."""
+    if not -MOST_MONEY < amount < MOST_MONEY:
+        return int(MOST_MONEY) * MICROS if amount > 0 else -int(MOST_MONEY) * MICROS
     nearest = round(amount * MICROS)
-    return nearest if abs(nearest - amount * MICROS) < 1e-3 else int(amount * MICROS) + (amount > 0)
+    # Dividing rounds as reading the request did, so whole micro-units are recognised: 2 µs less than by way of text.
+    if nearest / MICROS == amount:
+        return nearest
+    exact = Fraction(str(amount)) * MICROS
+    return exact.numerator if exact.denominator == 1 else exact
 
 
 def read_slots(impressions: list[Imp]) -> list[Slot]:
-    """Slots in the request's order. Impressions that share an id are left out: an answer could mean either."""
-    slots = [_slot(imp) for imp in impressions]
+    """Slots in the request's order, without those that sell nothing. Impressions that share an id are left out: an
+    answer could mean either."""
+    slots = [slot for imp in impressions if (slot := _slot(imp)).multiplier > 0]
     if len(slots) > 1:
         uses = Counter(slot.id for slot in slots)
         slots = [slot for slot in slots if uses[slot.id] == 1]
@@ -64,8 +98,10 @@ def _slot(imp: Imp) -> Slot:
     if (native := imp.get("native")) is not None:
         slot.native = _native(native)
     if pmp := imp.get("pmp"):
-        slot.private = pmp.get("private_auction", 0) == 1
-        slot.deals = tuple(_deal(deal) for deal in pmp.get("deals", ()))
+        slot.private = pmp.get("private_auction", 0) != 0
+        slot.deals = tuple(deal for each in pmp.get("deals", ()) if (deal := _deal(each)) is not None)
+    if (qty := imp.get("qty")) is not None:
+        slot.multiplier = qty["multiplier"]
     for metric in imp.get("metric", ()):
         if metric["type"] == "viewability":
             slot.viewability = metric["value"]
@@ -78,42 +114,76 @@ def _rewarded_by_prebid(imp: Imp) -> bool:
     return isinstance(prebid, dict) and prebid.get("is_rewarded_inventory") == 1
 
 
-def _deal(deal: DealObject) -> Deal:
-    """Source: §3.2.12."""
+def _deal(deal: DealObject) -> Deal | None:
+    """None: its floors cannot be meant. Source: §3.2.12."""
+    floor, per_second, by_duration = deal.get("bidfloor"), deal.get("mincpmpersec"), deal.get("durfloors")
+    if _below_zero(floor, per_second, by_duration):
+        return None
     return Deal(
         id=deal["id"],
-        floor_micros=micros(deal.get("bidfloor")),
+        floor_micros=None if floor is None else micros(floor),
         floor_currency=deal.get("bidfloorcur", "USD").upper(),
+        floor_per_second_micros=None if per_second is None else exact_micros(per_second),
+        duration_floors=_duration_floors(by_duration) if by_duration else (),
+        guaranteed=deal.get("guar") == 1,
         auction_type=deal.get("at"),
         seats=_texts(deal.get("wseat")),
         domains=frozenset(domain.lower() for domain in deal.get("wadomain", ())),
     )
 
 
+def _below_zero(floor: float | None, per_second: float | None, by_duration: list[DurFloors] | None) -> bool:
+    return (
+        (floor is not None and floor < 0)
+        or (per_second is not None and per_second < 0)
+        or (by_duration is not None and any(each.get("bidfloor", 0) < 0 for each in by_duration))
+    )
+
+
+def _duration_floors(floors: list[DurFloors]) -> DurationFloors:
+    """Source: §3.2.35. Both ends may be given, as in the specification's own example."""
+    return tuple(
+        (max(0, each.get("mindur", 0)), max(0, each.get("maxdur", 0)), micros(each.get("bidfloor"))) for each in floors
+    )
+
+
 def _banner(banner: Banner) -> BannerOffer:
-    """Source: §3.2.6; wmin to hmax as in 2.5 §3.2.6. Without a format list, w and h count."""
-    sizes = [(size["w"], size["h"]) for size in banner.get("format", ()) if "w" in size and "h" in size]
-    if not sizes and "w" in banner and "h" in banner:
-        sizes = [(banner["w"], banner["h"])]
-    return BannerOffer(
+    """Source: §3.2.6, §3.2.10; wmin to hmax as in 2.5 §3.2.6. Without a format list, w and h count."""
+    sizes, ratios = [], []
+    for size in banner.get("format", ()):
+        if "w" in size and "h" in size:
+            sizes.append((size["w"], size["h"]))
+        elif size.get("wratio", 0) > 0 and size.get("hratio", 0) > 0:
+            ratios.append((size["wratio"], size["hratio"], size.get("wmin", 0)))
+    if not sizes and not ratios and "w" in banner and "h" in banner:
+        sizes.append((banner["w"], banner["h"]))
+    offer = BannerOffer(
         sizes=tuple(dict.fromkeys(sizes)),
         width_range=_span(banner.get("wmin"), banner.get("wmax")),
         height_range=_span(banner.get("hmin"), banner.get("hmax")),
+        ratios=tuple(ratios),
         position=banner.get("pos", 0),
         mimes=_texts(banner.get("mimes")),
         apis=_codes(banner.get("api")),
         blocked_attributes=_codes(banner.get("battr")),
         blocked_types=_codes(banner.get("btype")),
+        expand_directions=_codes(banner.get("expdir")),
     )
+    if "topframe" in banner:
+        offer.top_frame = banner["topframe"] == 1
+    return offer
 
 
 def _span(low: int | None, high: int | None) -> tuple[int, int] | None:
     return None if low is None and high is None else (low or 1, high or 1 << 30)
 
 
-def _media(media: Video | Audio) -> MediaOffer:
-    """What video and audio have in common. Source: §3.2.7, §3.2.8."""
-    per_second = media.get("mincpmpersec")
+def _media(media: Video | Audio) -> MediaOffer | None:
+    """What video and audio have in common; None: its floors or its pod cannot be meant. Source: §3.2.7, §3.2.8."""
+    per_second, by_duration = media.get("mincpmpersec"), media.get("durfloors")
+    pod_s, pod_ads = media.get("poddur", 0), media.get("maxseq", 0)
+    if _below_zero(None, per_second, by_duration) or pod_s < 0 or pod_ads < 0:
+        return None
     return MediaOffer(
         mimes=_texts(media.get("mimes")),
         protocols=_codes(media.get("protocols")),
@@ -125,23 +195,29 @@ def _media(media: Video | Audio) -> MediaOffer:
         delivery=_codes(media.get("delivery")),
         min_bitrate_kbps=media.get("minbitrate"),
         max_bitrate_kbps=media.get("maxbitrate"),
-        floor_per_second_micros=None if per_second is None else micros(per_second),
-        duration_floors=tuple(
-            (floor.get("mindur", 0), floor.get("maxdur", 0), micros(floor.get("bidfloor")))
-            for floor in media.get("durfloors", ())
-        ),
+        floor_per_second_micros=None if per_second is None else exact_micros(per_second),
+        duration_floors=_duration_floors(by_duration) if by_duration else (),
+        pod_s=pod_s,
+        pod_ads=pod_ads,
     )
 
 
-def _video(video: Video) -> MediaOffer:
+def _video(video: Video) -> MediaOffer | None:
     """Source: §3.2.7; `protocol` and `placement` as in 2.5."""
     offer = _media(video)
+    if offer is None:
+        return None
     if "protocol" in video and not offer.protocols:
         offer.protocols = frozenset((video["protocol"],))
     offer.linearity = video.get("linearity")
     offer.skippable = None if "skip" not in video else video["skip"] == 1
     offer.position = video.get("pos", 0)
     offer.placement = video.get("plcmt") or video.get("placement") or 0
+    if video.get("boxingallowed") == 0:
+        width, height = video.get("w", 0), video.get("h", 0)
+        offer.aspect = (width, height) if width > 0 and height > 0 else USUAL_ASPECT
+    if offer.is_pod:
+        offer.pod_distinct = _codes(video.get("poddedupe"))
     return offer
 
 

@@ -6,19 +6,23 @@ would pay or below what the exchange would take. A score that is no probability 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import ceil
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from bidder.domain import Auction, Bid, Campaign, Candidate, Exchange, GoalKind, NoBidReason, Rates
-from bidder.stages.floors import floor_of
+from bidder.stages.floors import floor_of, has_own_floor
+from bidder.stages.select import select
 
 FLOOR_IS_PRICE = 3
 """`deal.at`: the deal's floor is the agreed price (§3.2.12)."""
 
 
+Terms = tuple[int, int, int]
+"""Of one bid, in micro-units of its currency: the price, the floor, and the most that may be paid."""
+
+
 class Priced(NamedTuple):
-    """The bids, best first within a slot's one; or why there are none."""
+    """The bids, slots in the request's order and best first within a slot; or why there are none."""
 
     bids: list[Bid]
     reason: NoBidReason | None
@@ -36,57 +40,101 @@ def value_micros(campaign: Campaign, score: float) -> int:
     return min(campaign.max_cpm_micros, int(score * campaign.goal.amount_micros * per_mille))
 
 
-def bid_currency(auction: Auction, exchange: Exchange, rates: Rates) -> str | None:
-    """The currency to answer in: the exchange's usual one if allowed, else the first allowed that has a rate.
+def bid_currency(auction: Auction, exchange: Exchange, rates: Rates, own: Iterable[str] = ()) -> str | None:
+    """The currency to answer in: the exchange's usual one if allowed, else the first allowed that has a rate; without
+    any rate, the first of `own`, the campaigns' currencies, that is allowed.
 
     A request that names none allows US dollars (`cur`, §3.2.1)."""
     allowed = auction.currencies or ("USD",)
     if exchange.currency in allowed and rates.knows(exchange.currency):
         return exchange.currency
-    return next((currency for currency in allowed if rates.knows(currency)), None)
+    known = next((currency for currency in allowed if rates.knows(currency)), None)
+    return known or next((currency for currency in own if currency in allowed), None)
 
 
 def price(
     candidates: Sequence[Candidate], scores: Sequence[float], auction: Auction, exchange: Exchange, rates: Rates
 ) -> Priced:
-    """The best bid of each slot. `scores`: one a candidate."""
-    currency = bid_currency(auction, exchange, rates)
+    """The bids to answer with. `scores`: one a candidate. `rates`: those of the moment, see `Rates.at`."""
+    if not candidates:
+        return Priced([], NoBidReason.BELOW_FLOOR)
+    currency = bid_currency(auction, exchange, rates, (candidate.campaign.currency for candidate in candidates))
     if currency is None:
         return Priced([], NoBidReason.CURRENCY)
-    best: dict[str, Bid] = {}
+    if _is_simple(candidates, exchange):
+        bids = _best(candidates, scores, currency, rates)
+    else:
+        bids = select(_all(candidates, scores, currency, rates), exchange)
+    return Priced(bids, None if bids else NoBidReason.BELOW_FLOOR)
+
+
+def _is_simple(candidates: Sequence[Candidate], exchange: Exchange) -> bool:
+    """Whether one bid is all that is wanted: one slot, no pod, no second bid. Saves 5 µs of choosing."""
+    slot = candidates[0].slot
+    several = exchange.bids_per_imp > 1 or (exchange.deals_beside_open and slot.deals)
+    # A slot's candidates stand together, so the first and the last show whether there is another.
+    return not several and candidates[-1].slot is slot and not slot.is_pod
+
+
+def _best(candidates: Sequence[Candidate], scores: Sequence[float], currency: str, rates: Rates) -> list[Bid]:
+    """The one bid of the only slot, by the order of `select.rank`."""
+    best: tuple[Candidate, float, Terms] | None = None
+    first = (False, 0, False)
     for candidate, score in zip(candidates, scores, strict=True):
-        micros = price_micros(candidate, score, currency, rates)
-        if micros is None:
-            continue
-        bid = best.get(candidate.slot.id)
-        if bid is None or micros > bid.price_micros:
-            best[candidate.slot.id] = Bid(candidate, micros, currency, score)
-    return Priced(list(best.values()), None if best else NoBidReason.BELOW_FLOOR)
+        terms = terms_of(candidate, score, currency, rates)
+        if terms is not None:
+            deal = candidate.deal
+            place = (False, terms[0], False) if deal is None else (deal.guaranteed, terms[0], True)
+            if place > first:
+                best, first = (candidate, score, terms), place
+    return [] if best is None else [_bid(*best, currency)]
+
+
+def _all(candidates: Sequence[Candidate], scores: Sequence[float], currency: str, rates: Rates) -> list[Bid]:
+    return [
+        _bid(candidate, score, terms, currency)
+        for candidate, score in zip(candidates, scores, strict=True)
+        if (terms := terms_of(candidate, score, currency, rates)) is not None
+    ]
+
+
+def _bid(candidate: Candidate, score: float, terms: Terms, currency: str) -> Bid:
+    price, lowest, most = terms
+    return Bid(candidate, price, currency, score, "", 0, lowest, most)
+
+
+def terms_of(candidate: Candidate, score: float, currency: str, rates: Rates) -> Terms | None:
+    """What is bid in `currency`, or None where the value is nothing or below the floor.
+
+    A guaranteed deal is bid on whatever its value, at the price that was agreed, if the campaign's maximum allows."""
+    campaign, spec, deal = candidate.campaign, candidate.creative.spec, candidate.deal
+    floor = floor_of(candidate.slot, spec, deal)
+    if floor is None:
+        return None
+    lowest, floor_currency = floor
+    value = value_micros(campaign, score)
+    if campaign.currency != currency:
+        if not rates.converts(campaign.currency, currency):
+            return None
+        value = rates.convert_down(value, campaign.currency, currency)
+    if lowest and floor_currency != currency:
+        if not rates.converts(floor_currency, currency):
+            return None
+        lowest = rates.convert_up(lowest, floor_currency, currency)
+    if (
+        deal is not None
+        and lowest
+        and (deal.guaranteed or deal.auction_type == FLOOR_IS_PRICE)
+        and has_own_floor(deal, spec)
+    ):
+        most = value
+        if deal.guaranteed:
+            most = rates.convert_down(campaign.max_cpm_micros, campaign.currency, currency)
+        return (lowest, lowest, most) if lowest <= most else None
+    return (value, lowest, value) if 0 < value >= lowest else None
 
 
 def price_micros(candidate: Candidate, score: float, currency: str, rates: Rates) -> int | None:
-    """The price in micro-units of `currency`, or None where the value is below the floor or nothing."""
-    campaign = candidate.campaign
-    if not rates.knows(campaign.currency):
-        return None
-    value = value_micros(campaign, score)
-    if campaign.currency != currency:
-        value = convert(value, campaign.currency, currency, rates, up=False)
-    floor = floor_of(candidate.slot, candidate.creative.spec, candidate.deal)
-    if value <= 0 or floor is None or not rates.knows(floor[1]):
-        return None
-    lowest = convert(*floor, currency, rates, up=True)
-    if value < lowest:
-        return None
-    deal = candidate.deal
-    if deal is not None and deal.auction_type == FLOOR_IS_PRICE and lowest > 0:
-        return lowest
-    return value
-
-
-def convert(micros: int, source: str, target: str, rates: Rates, *, up: bool) -> int:
-    """`micros` of `source` in `target`, rounded up or down."""
-    if source == target:
-        return micros
-    exact = rates.exact(micros, source, target)
-    return ceil(exact) if up else int(exact)
+    """The price in micro-units of `currency`, or None where there is no bid."""
+    terms = terms_of(candidate, score, currency, rates)
+    return None if terms is None else terms[0]

@@ -1,11 +1,12 @@
 """A run of campaigns as bitmaps, and the facts of a request that are held against them.
 
-The rule kept here: an unknown fact passes only campaigns that do not ask for it.
+The rule kept here: an unknown fact passes only campaigns that do not ask for it, and a restriction of the request lets
+through only campaigns that are known to keep to it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,10 @@ from bidder.domain import (
     Slot,
 )
 from bidder.stages.bitmaps import Circles, Include, Masks, Versions, mask_of
+from bidder.stages.categories import Categories
+from bidder.stages.domains import Advertisers
 from bidder.stages.fit import fits
+from bidder.stages.languages import ranges_over
 
 VIEWABLE = 0.5
 HOURS_A_WEEK = 168
@@ -74,7 +78,7 @@ class Facts:
     latitude: float | None
     longitude: float | None
     auction: Auction
-    seat_names: dict[str, str]
+    seat_names: Mapping[str, str]
     user_known: bool
 
 
@@ -115,7 +119,7 @@ def facts_of(auction: Auction, exchange: Exchange, profile: Profile | None, now_
         auction.latitude,
         auction.longitude,
         auction,
-        dict(exchange.seats),
+        exchange.seats,
         bool(auction.profile_keys),
     )
 
@@ -156,10 +160,9 @@ class Shard:
         self.requiring = Masks(campaigns, lambda campaign: campaign.targeting.required_attributes).by_value
         self.refusing = Masks(campaigns, lambda campaign: campaign.targeting.blocked_attributes).by_value
         self.positions = Include(campaigns, lambda campaign: campaign.targeting.positions)
-        self.by_domain = Masks(campaigns, lambda campaign: [p for d in campaign.domains for p in _parents(d)])
-        self.by_bundle = Masks(campaigns, lambda campaign: [campaign.bundle] if campaign.bundle else [])
-        self.by_category = Masks(campaigns, lambda campaign: _with_parents(frozenset(campaign.categories)))
-        self.by_taxonomy = Masks(campaigns, lambda campaign: [campaign.category_taxonomy]).by_value
+        self.advertisers = Advertisers(campaigns)
+        self.by_bundle = Masks(campaigns, lambda campaign: [app_id(campaign.bundle)] if campaign.bundle else [])
+        self.ad_categories = Categories(campaigns)
         self.by_seat = Masks(campaigns, lambda campaign: [campaign.seat]).by_value
         self._compile_creatives()
 
@@ -201,18 +204,18 @@ class Shard:
         return mask and self._allowed(mask, facts)
 
     def _allowed(self, mask: int, facts: Facts) -> int:
-        """Without those that the request refuses: by category, domain, bundle, seat (§3.2.1)."""
+        """Without those that the request refuses: by category, domain, app, seat (§3.2.1); for children, COPPA."""
         auction = facts.auction
-        if auction.blocked_categories or auction.allowed_categories:
-            # A category of another taxonomy says nothing about those listed: fail closed.
-            mask &= self.by_taxonomy.get(auction.category_taxonomy, 0)
-            mask &= ~self.by_category.any_of(auction.blocked_categories)
-            if auction.allowed_categories:
-                mask &= self.by_category.any_of(auction.allowed_categories)
+        if auction.coppa:
+            mask &= self.ad_categories.suitable_for_children
+        if auction.blocked_categories:
+            mask &= self.ad_categories.not_blocked(auction.category_taxonomy, auction.blocked_categories)
+        if auction.allowed_categories:
+            mask &= self.ad_categories.allowed(auction.category_taxonomy, auction.allowed_categories)
         if auction.blocked_domains:
-            mask &= ~self.by_domain.any_of(auction.blocked_domains)
+            mask &= ~self.advertisers.blocked(auction.blocked_domains)
         if auction.blocked_bundles:
-            mask &= ~self.by_bundle.any_of(auction.blocked_bundles)
+            mask &= ~self.by_bundle.any_of(map(app_id, auction.blocked_bundles))
         if auction.allowed_seats or auction.blocked_seats:
             mask &= self._seated(facts)
         return mask
@@ -243,11 +246,12 @@ class Shard:
                     mask &= ~campaigns
         return mask
 
-    def fitting(self, slot: Slot, languages: frozenset[str]) -> frozenset[int]:
-        """The numbers of the creative specs that the slot takes."""
+    def fitting(self, slot: Slot, languages: frozenset[str], strict_sizes: bool = False) -> frozenset[int]:
+        """The numbers of the creative specs that the slot takes. `languages`: ranges allowed for creatives, empty =
+        any; `strict_sizes`: banners in a size that the slot names only, no range or ratio of sizes."""
         offered: list[tuple[int, CreativeSpec]] = []
         if (banner := slot.banner) is not None:
-            if banner.width_range is not None:
+            if (banner.width_range is not None or banner.ratios) and not strict_sizes:
                 offered += self.specs_by_format[Format.BANNER]
             else:
                 for size in banner.sizes:
@@ -258,7 +262,9 @@ class Shard:
             offered += self.specs_by_format[Format.AUDIO]
         if slot.native is not None:
             offered += self.specs_by_format[Format.NATIVE]
-        return frozenset([number for number, spec in offered if fits(spec, slot, languages)])
+        if languages:
+            offered = [entry for entry in offered if not languages.isdisjoint(ranges_over(entry[1].language))]
+        return frozenset([number for number, spec in offered if fits(spec, slot, NOTHING)])
 
     def having(self, specs: Iterable[int]) -> int:
         """The campaigns that have a creative of one of these specs."""
@@ -268,10 +274,10 @@ class Shard:
         return mask
 
 
-def _parents(domain: str) -> list[str]:
-    """ "a.b.example" → itself and "b.example": blocking a domain blocks what is below it."""
-    labels = domain.split(".")
-    return [".".join(labels[start:]) for start in range(max(1, len(labels) - 1))]
+def app_id(text: str) -> str:
+    """An app's id as it is compared: in lower case, Apple's without the "id" of its store's URLs."""
+    name = text.strip().lower()
+    return name[2:] if name[:2] == "id" and name[2:].isdigit() else name
 
 
 def slot_attributes(slot: Slot, facts: Facts) -> set[str]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from bidder.domain import (
+    NO_CODES,
     Auction,
     Campaign,
     Candidate,
@@ -34,6 +35,14 @@ TAIL_CAMPAIGNS = 32768
 
 MAX_LOOKED_AT = 512
 """Campaigns looked at one by one for a slot, so that a hostile request cannot ask for all of them."""
+
+POD_CANDIDATES = 32
+"""Candidates for a slot that takes several ads: enough advertisers and durations to fill it from."""
+
+MAX_KINDS = 4
+"""Candidates of one campaign for one slot."""
+
+WITHOUT_DEAL: tuple[Deal | None, ...] = (None,)
 
 
 class CampaignIndex:
@@ -61,79 +70,141 @@ def target(
     now_s: float,
     per_slot: int,
 ) -> list[Candidate]:
-    """Up to `per_slot` candidates for each slot, slots in the request's order. `now_s`: Unix seconds at arrival."""
+    """Up to `per_slot` candidates for each slot (for a pod `POD_CANDIDATES`, if that is more), slots in the request's
+    order. `now_s`: Unix seconds at arrival."""
     facts = facts_of(auction, exchange, profile, now_s)
-    common: dict[int, int] = {}
+    eligible: dict[int, int] = {}
     candidates: list[Candidate] = []
     for slot in auction.slots:
-        wanted = per_slot
-        for number, shard in enumerate(index.shards):
-            if number not in common:
-                common[number] = shard.eligible(facts)
-            if common[number]:
-                search = _Search(auction, slot, profile, rates, now_s)
-                found = search.run(shard, common[number] & shard.offered(slot, facts), facts, wanted)
-                candidates += found
-                wanted -= len(found)
-            if wanted <= 0:
-                break
+        search = _Search(slot, profile, rates, now_s, index, facts, eligible, exchange.strict_banner_size)
+        candidates += search.run(max(per_slot, POD_CANDIDATES) if slot.is_pod else per_slot)
     return candidates
 
 
 class _Search:
     """The walk over the campaigns that the bitmaps left for one slot."""
 
-    __slots__ = ("auction", "now_s", "profile", "rates", "slot")
+    __slots__ = (
+        "eligible",
+        "facts",
+        "found",
+        "index",
+        "is_pod",
+        "looked_at",
+        "now_s",
+        "offered",
+        "profile",
+        "rates",
+        "seen",
+        "slot",
+        "strict_sizes",
+        "varied",
+    )
 
-    def __init__(self, auction: Auction, slot: Slot, profile: Profile | None, rates: Rates, now_s: float) -> None:
-        self.auction = auction
+    def __init__(
+        self,
+        slot: Slot,
+        profile: Profile | None,
+        rates: Rates,
+        now_s: float,
+        index: CampaignIndex,
+        facts: Facts,
+        eligible: dict[int, int],
+        strict_sizes: bool,
+    ) -> None:
         self.slot = slot
         self.profile = profile
         self.rates = rates
         self.now_s = now_s
+        self.index = index
+        self.strict_sizes = strict_sizes
+        self.facts = facts
+        self.eligible = eligible  # by shard: the campaigns that take the request; shared by its slots
+        self.offered: dict[int, tuple[int, frozenset[int]]] = {}  # by shard: those that take the slot; fitting specs
+        self.found: list[Candidate] = []
+        self.seen: set[int] = set()  # campaigns, by identity, that have a candidate, where the slot has deals
+        self.looked_at = 0
+        self.is_pod = slot.is_pod
+        self.varied = self.is_pod or (slot.banner, slot.video, slot.audio, slot.native).count(None) < 3
 
-    def run(self, shard: Shard, mask: int, facts: Facts, wanted: int) -> list[Candidate]:
+    def run(self, wanted: int) -> list[Candidate]:
+        """Guaranteed deals first, then other deals, then the open auction: where the slot has deals, these may take
+        half of the places, so that both have some to be priced (§7.3)."""
+        deals = self.slot.deals
+        if deals:
+            share = wanted if self.slot.private else max(1, wanted // 2)
+            guaranteed = [deal.id for deal in deals if deal.guaranteed]
+            if guaranteed:
+                self._walk(guaranteed, share)
+            if len(guaranteed) < len(deals):
+                self._walk([deal.id for deal in deals], share)
+        if not self.slot.private:
+            self._walk(None, wanted)
+        return self.found[:wanted]
+
+    def _walk(self, deal_ids: Sequence[str] | None, wanted: int) -> None:
+        """Best first, over the campaigns with one of these deals, or without any."""
+        for number, shard in enumerate(self.index.shards):
+            if len(self.found) >= wanted:
+                return
+            mask = shard.without_deal if deal_ids is None else shard.deals.any_of(deal_ids)
+            if not mask:
+                continue
+            if number not in self.offered:
+                self.offered[number] = self._offered(number, shard)
+            offered, fitting = self.offered[number]
+            for bit in bits_of(mask & offered):
+                if self.looked_at >= MAX_LOOKED_AT:
+                    return
+                self.looked_at += 1
+                self._look(shard.campaigns[bit], shard.creatives[bit], fitting)
+                if len(self.found) >= wanted:
+                    return
+
+    def _offered(self, number: int, shard: Shard) -> tuple[int, frozenset[int]]:
+        if number not in self.eligible:
+            self.eligible[number] = shard.eligible(self.facts)
+        mask = self.eligible[number]
+        mask = mask and mask & shard.offered(self.slot, self.facts)
         if not mask:
-            return []
-        fitting = shard.fitting(self.slot, self.auction.allowed_languages)
-        if not fitting:
-            return []
-        mask &= shard.having(fitting)
-        found: list[Candidate] = []
-        for looked_at, bit in enumerate(bits_of(mask)):
-            if looked_at >= MAX_LOOKED_AT:
-                break
-            candidate = self._candidate(shard.campaigns[bit], shard.creatives[bit], fitting, facts)
-            if candidate is not None:
-                found.append(candidate)
-                if len(found) >= wanted:
-                    break
-        return found
+            return 0, NO_CODES
+        fitting = shard.fitting(self.slot, self.facts.auction.allowed_languages, self.strict_sizes)
+        return (mask & shard.having(fitting) if fitting else 0), fitting
 
-    def _candidate(
-        self,
-        campaign: Campaign,
-        creatives: Sequence[tuple[int, Creative]],
-        fitting: frozenset[int],
-        facts: Facts,
-    ) -> Candidate | None:
-        if not self._may_bid(campaign):
-            return None
-        deal = None
-        if campaign.targeting.deals:
-            deal = self._deal_for(campaign, facts)
-            if deal is None:
-                return None
+    def _look(self, campaign: Campaign, creatives: Sequence[tuple[int, Creative]], fitting: frozenset[int]) -> None:
+        """Adds the campaign's candidates: one; where the slot takes several kinds of ad, one of each; for a pod, one of
+        each duration."""
+        if not self._may_bid(campaign) or id(campaign) in self.seen:
+            return
+        deals = self._deals_for(campaign) if campaign.targeting.deals else WITHOUT_DEAL
+        kinds: list[tuple[Format, int]] = []
         for spec_number, creative in creatives:
-            if spec_number in fitting and self._plays(creative):
+            if spec_number not in fitting or not self._plays(creative):
+                continue
+            if (
+                self.varied
+                and (kind := (creative.spec.format, creative.spec.duration_s if self.is_pod else 0)) in kinds
+            ):
+                continue
+            for deal in deals:
                 floor = floor_of(self.slot, creative.spec, deal)
                 if floor is not None and reachable(campaign, floor, self.rates):
-                    spec = creative.spec
-                    return Candidate(self.slot, campaign, creative, deal, spec.width, spec.height)
-        return None
+                    self._add(campaign, creative, deal)
+                    if not self.varied:
+                        return
+                    kinds.append(kind)
+                    break
+            if len(kinds) >= MAX_KINDS:
+                return
+
+    def _add(self, campaign: Campaign, creative: Creative, deal: Deal | None) -> None:
+        slot, spec = self.slot, creative.spec
+        self.found.append(Candidate(slot, campaign, creative, deal, spec.width, spec.height))
+        if slot.deals:
+            self.seen.add(id(campaign))
 
     def _may_bid(self, campaign: Campaign) -> bool:
-        """Flight, frequency cap, and every one of the ad's categories allowed: what bitmaps do not say exactly."""
+        """Flight and frequency cap: what bitmaps do not say."""
         if (campaign.start_s and self.now_s < campaign.start_s) or (campaign.end_s and self.now_s >= campaign.end_s):
             return False
         if campaign.daily_frequency_cap:
@@ -142,22 +213,23 @@ class _Search:
                 return False
             if self.profile.campaign_impressions.get(campaign.id, 0) >= campaign.daily_frequency_cap:
                 return False
-        allowed = self.auction.allowed_categories
-        return not allowed or all(
-            category in allowed or category.split("-")[0] in allowed for category in campaign.categories
-        )
+        return True
 
-    def _deal_for(self, campaign: Campaign, facts: Facts) -> Deal | None:
-        """The first deal of the slot that the campaign has and that takes its seat and domains (§3.2.12)."""
+    def _deals_for(self, campaign: Campaign) -> Sequence[Deal | None]:
+        """The deals of the slot that the campaign has and that take its seat and domains, the guaranteed first
+        (§3.2.12)."""
+        taken: list[Deal | None] = []
         for deal in self.slot.deals:
             if deal.id not in campaign.targeting.deals:
                 continue
-            if deal.seats and facts.seat_names.get(campaign.seat, campaign.seat) not in deal.seats:
+            if deal.seats and self.facts.seat_names.get(campaign.seat, campaign.seat) not in deal.seats:
                 continue
             if deal.domains and not all(domain in deal.domains for domain in campaign.domains):
                 continue
-            return deal
-        return None
+            taken.append(deal)
+        if len(taken) > 1:
+            taken.sort(key=lambda deal: deal is None or not deal.guaranteed)
+        return taken
 
     def _plays(self, creative: Creative) -> bool:
         if creative.spec.format is Format.VIDEO:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 from zlib import crc32
 
@@ -115,3 +119,30 @@ def make_body() -> Make:
         return orjson.dumps({name: value for name, value in request.items() if value is not None})
 
     return make
+
+
+# -- exemplars and mutations: see tests/exemplars/bench.py -------------------------------------------------------------
+
+
+def _load_bench() -> ModuleType:
+    spec = spec_from_file_location("exemplar_bench", Path(__file__).parents[1] / "exemplars" / "bench.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[spec.name] = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+BENCH = _load_bench()
+
+
+@pytest.fixture(scope="session")
+def bench() -> Any:
+    """The module that tries a request on a bidder and judges the answer."""
+    return BENCH
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One test an exemplar."""
+    if "exemplar" in metafunc.fixturenames:
+        metafunc.parametrize("exemplar", list(BENCH.exemplars()), ids=lambda exemplar: exemplar.name)

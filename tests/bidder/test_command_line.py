@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
+from bidder.bootstrap import explain_token_of
 from bidder.config import Settings
 from bidder.stages.features import FEATURES, FEATURES_VERSION
 from bidder.stages.privacy import profile_key
@@ -39,7 +41,16 @@ def test_help_names_every_command() -> None:
     """And what each is for."""
     done = run("--help")
     assert done.returncode == 0
-    for command in ("serve", "check", "features", "rows", "generate-catalog", "hash-profiles", "load-profiles"):
+    for command in (
+        "serve",
+        "check",
+        "features",
+        "explain",
+        "rows",
+        "generate-catalog",
+        "hash-profiles",
+        "load-profiles",
+    ):
         assert command in done.stdout
 
 
@@ -54,7 +65,7 @@ def test_check_says_what_is_well() -> None:
     done = run("check")
     assert done.returncode == 0, done.stdout
     assert [line.split()[:2] for line in done.stdout.splitlines()] == [
-        [part, "ok"] for part in ("features", "catalog", "exchanges", "rates", "profiles", "endpoint")
+        [part, "ok"] for part in ("features", "catalog", "exchanges", "rates", "supply", "profiles", "endpoint")
     ]
 
 
@@ -103,6 +114,50 @@ def test_serve_without_a_usable_catalog_says_why(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "none.json" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_explain_says_what_becomes_of_a_request(tmp_path: Path, make_body: Make) -> None:
+    """As text for people; with all features as JSON."""
+    request = tmp_path / "request.json"
+    request.write_bytes(make_body(device={"devicetype": 2, "geo": {"country": "USA", "utcoffset": 0}}))
+    done = run("explain", str(request))
+    assert done.returncode == 0, done.stderr
+    assert "answer    200 (bid)" in done.stdout
+    assert "request: country" in done.stdout
+    done = run("explain", str(request), "--exchange", "generic25", "--json")
+    report = json.loads(done.stdout)
+    assert (report["exchange"], report["answer"]["status"]) == ("generic25", 200)
+    assert list(report["candidates"][0]["features"]) == list(FEATURES)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"), [(("none.json",), "none.json"), (("{file}", "--exchange", "nobody"), "'nobody'")]
+)
+def test_explain_says_what_it_needs(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
+    """A file that is there, an exchange that is configured; exit code 2."""
+    request = tmp_path / "request.json"
+    request.write_text("{}")
+    done = run("explain", *(argument.format(file=request) for argument in arguments))
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_token_that_cannot_be_is_refused_and_not_repeated() -> None:
+    """It is a secret, also when it is a bad one."""
+    done = run("serve", port="0", explain_token="with spaces in the token")
+    assert done.returncode == 2
+    assert "BIDDER_EXPLAIN_TOKEN is not usable" in done.stderr
+    assert "with spaces" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("token", ["short", "ümlaute-in-the-token", "a-line\n-break-in-the-token"])
+def test_tokens_are_long_and_fit_into_a_header(token: str) -> None:
+    """What a client could not send, or could guess, is no token."""
+    with pytest.raises(ValueError, match="at least 16 printable ASCII"):
+        explain_token_of(Settings(explain_token=SecretStr(token)))
+    assert explain_token_of(Settings(explain_token=SecretStr("a-token-of-a-test"))) == "a-token-of-a-test"
+    assert explain_token_of(Settings()) == ""
 
 
 def test_rows_are_those_the_bid_path_would_ask_about(tmp_path: Path, make_body: Make) -> None:
@@ -159,3 +214,24 @@ def test_every_setting_of_the_contract_has_its_default() -> None:
     assert (settings.host, settings.port, settings.aws_region) == ("127.0.0.1", 8080, "us-east-1")
     assert (settings.default_tmax_ms, settings.network_margin_ms) == (100, 10)
     assert (settings.max_body_bytes, settings.max_in_flight, settings.state_url) == (262144, 2000, "embedded")
+
+
+@pytest.mark.parametrize(
+    ("settings", "answer"),
+    [
+        ({}, "answer    200 (bid)"),
+        ({"supply_uri": "{folder}/supply.json"}, "no bid    incomplete_supply_chain (nbr 16)"),
+        ({"rates_max_age_days": "0.001"}, "answer    204 (no_bid)"),
+    ],
+)
+def test_rules_of_buying_come_from_the_settings(
+    tmp_path: Path, make_body: Make, settings: dict[str, str], answer: str
+) -> None:
+    """A chain can be required; rates can be too old to meet a floor in another currency."""
+    (tmp_path / "supply.json").write_text('{"chain_required": true}')
+    request = tmp_path / "request.json"
+    imp = [{"id": "1", "banner": {"w": 300, "h": 250}, "bidfloor": 0.01, "bidfloorcur": "EUR"}]
+    request.write_bytes(make_body(imp=imp, device={"devicetype": 2, "geo": {"country": "USA", "utcoffset": 0}}))
+    done = run("explain", str(request), **{name: value.format(folder=tmp_path) for name, value in settings.items()})
+    assert done.returncode == 0, done.stderr
+    assert answer in done.stdout

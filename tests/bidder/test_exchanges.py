@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import fields
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
 from bidder.domain import Exchange
+from bidder.exchange_table import tables
 from bidder.exchanges import ExchangesError, built_in_exchanges, load_exchanges, read_exchanges
 
 
@@ -15,6 +19,51 @@ def test_the_generic_profiles_are_the_defaults() -> None:
     profiles = built_in_exchanges()
     assert profiles["generic"] == Exchange("generic", seats={})
     assert profiles["generic25"] == Exchange("generic25", version="2.5", seats={})
+
+
+SHIPPED = (
+    "generic",
+    "generic25",
+    "google",
+    "index",
+    "xandr",
+    "magnite",
+    "pubmatic",
+    "unity",
+    "applovin",
+    "prebid-server",
+)
+
+
+def test_the_profiles_that_ship() -> None:
+    """Each names its sources; all but those of the specification say what they could not verify."""
+    assert set(built_in_exchanges()) == set(SHIPPED)
+    notes = json.loads(files("bidder").joinpath("data", "exchanges.json").read_bytes())
+    assert all(note["about"] and note["sources"] for note in notes.values())
+    assert {name for name, note in notes.items() if not note.get("unverified")} == {"generic", "generic25"}
+
+
+def test_the_document_says_what_the_data_says() -> None:
+    """docs/exchanges.md ends with the tables made from the profiles."""
+    document = (Path(__file__).parents[2] / "docs" / "exchanges.md").read_text()
+    assert document.endswith(tables()), "write `python -m bidder.exchange_table` to the end of docs/exchanges.md"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("google", {"max_bytes": {"crid": 64}, "content_type": "application/json; charset=utf-8"}),
+        ("index", {"price_macro_required": True, "native_wrapped": True, "max_bytes": {"adomain": 128}}),
+        ("xandr", {"markup": "registered", "no_bid_body": False, "vendor_id": 32}),
+        ("pubmatic", {"numeric_seats": True, "bids_per_imp": 5, "notices": frozenset()}),
+        ("unity", {"default_tmax_ms": 200, "max_seatbids": 1, "auction_type": 1}),
+        ("applovin", {"max_answer_bytes": 4096, "compression": "required"}),
+    ],
+)
+def test_what_exchanges_document(name: str, expected: dict[str, object]) -> None:
+    """The facts by which each exchange differs most."""
+    profile = built_in_exchanges()[name]
+    assert {field: getattr(profile, field) for field in expected} == expected
 
 
 def test_every_profile_that_ships_answers_no_bid_by_204() -> None:
@@ -37,6 +86,14 @@ async def test_profiles_are_read_from_a_file(tmp_path: Path) -> None:
     assert await load_exchanges(path) == {
         "acme": Exchange("acme", default_tmax_ms=120, no_bid_body=True, currency="EUR", seats={"s-1": "77"})
     }
+
+
+def test_every_field_of_an_exchange_can_be_set() -> None:
+    """A profile has the fields of `Exchange`, and three more for people."""
+    known = {field.name for field in fields(Exchange)} - {"name"}
+    with pytest.raises(ExchangesError) as caught:
+        read_exchanges(json.dumps({"a": dict.fromkeys([*known, "about", "sources", "unverified"])}).encode(), "x")
+    assert "no such field" not in str(caught.value)
 
 
 async def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -75,6 +132,38 @@ def test_profiles_cannot_be_changed_by_accident() -> None:
         ),
         (b'{"a": {"version": "3.0"}}', "a.version: '3.0' is not known; one of '2.5' or '2.6' is meant"),
         (b'{"a": {"price_macro": ""}}', "a.price_macro: is empty"),
+        (
+            b'{"a": {"price_macro": "<x>"}}',
+            "a.price_macro: '<x>' is not a macro; "
+            "it holds no quotes, spaces, angle brackets, backslashes or ampersands",
+        ),
+        (b'{"a": {"price_decimals": 7}}', "a.price_decimals: 7 is above 6"),
+        (b'{"a": {"max_bytes": {"crid": 0}}}', "a.max_bytes.crid: 0 is not positive"),
+        (
+            b'{"a": {"required": ["cid"], "omitted": ["cid"]}}',
+            "a.omitted: cid is required too; remove it from one of them",
+        ),
+        (
+            b'{"a": {"markup": "registered", "required": ["adm"]}}',
+            "a.required: adm is not sent where markup is 'registered'; remove one of them",
+        ),
+        (
+            b'{"a": {"markup": "nurl", "notices": ["burl"]}}',
+            "a.notices: nurl, which markup names, is not among them; add it",
+        ),
+        (b'{"a": {"notices": ["nurl"], "required": ["burl"]}}', "a.required: burl is not among notices; add it there"),
+        (
+            b'{"a": {"versions": ["2.5"]}}',
+            "a.versions: the version of answers, 2.6, is not among them; add it",
+        ),
+        (
+            b'{"a": {"response_headers": {"content-length": "1"}}}',
+            "a.response_headers: content-length is written by the server; remove it",
+        ),
+        (
+            b'{"a": {"response_headers": {"x-a": "b\\r\\nc: d"}}}',
+            "a.response_headers.x-a: 'b\\r\\nc: d' is not a header's value",
+        ),
         (b'{"a": []}', "a: [] is not an object; write { … }"),
     ],
 )

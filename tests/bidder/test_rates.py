@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import gzip
 import json
+from datetime import UTC, datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from bidder.domain import Rates
 from bidder.rates import RatesError, built_in_rates, load_rates, read_rates
 
 GOOD: dict[str, Any] = {"date": "2025-11-03", "source": "test", "base": "EUR", "rates": {"USD": 1.25, "JPY": 160}}
@@ -73,3 +78,50 @@ def test_every_field_is_needed(field: str) -> None:
     """Rates without a date, a source or a base are not rates."""
     with pytest.raises(RatesError, match=f"{field}: is missing"):
         read_rates(json.dumps({name: value for name, value in GOOD.items() if name != field}).encode(), "my.json")
+
+
+def test_conversion_is_exact_and_rounds_where_it_is_told() -> None:
+    """A third of a micro-unit goes up, down or to the nearest; nothing is lost where nothing is to be rounded."""
+    rates = Rates("2026-01-02", "USD", {"XTS": 3, "EUR": 0.1})
+    assert (rates.convert_down(4, "XTS", "USD"), rates.convert_up(4, "XTS", "USD")) == (1, 2)
+    assert (rates.convert(4, "XTS", "USD"), rates.convert(5, "XTS", "USD")) == (1, 2)
+    assert rates.convert_up(3 * 10**17, "EUR", "USD") == rates.convert_down(3 * 10**17, "EUR", "USD") == 3 * 10**18
+    assert rates.convert_up(7, "XXX", "XXX") == 7
+    with pytest.raises(KeyError):
+        rates.convert_up(1, "USD", "XXX")
+
+
+@given(st.integers(0, 10**12), st.floats(0.001, 20_000), st.floats(0.001, 20_000))
+def test_rounding_up_and_down_enclose_the_exact_amount(micros: int, one: float, two: float) -> None:
+    """By less than a micro-unit, held against exact arithmetic on the decimals as they are written."""
+    rates = Rates("2026-01-02", "USD", {"AAA": one, "BBB": two})
+    exact = micros * Fraction(str(two)) / Fraction(str(one))
+    assert rates.convert_down(micros, "AAA", "BBB") <= exact <= rates.convert_up(micros, "AAA", "BBB")
+    assert rates.convert_up(micros, "AAA", "BBB") - rates.convert_down(micros, "AAA", "BBB") <= 1
+
+
+def test_stale_rates_convert_nothing() -> None:
+    """Two days old is not older than two days; a second more is. Amounts keep their currency still."""
+    rates = Rates("2026-01-02", "USD", {"EUR": 0.8}, max_age_days=2)
+    limit_s = datetime(2026, 1, 4, tzinfo=UTC).timestamp()
+    assert rates.age_days(limit_s) == 2
+    assert rates.at(limit_s) is rates
+    stale = rates.at(limit_s + 1)
+    assert not stale.knows("USD")
+    assert not stale.converts("USD", "EUR")
+    assert stale.converts("EUR", "EUR")
+    assert stale.convert_up(5, "EUR", "EUR") == 5
+
+
+def test_rates_without_an_age_limit_never_grow_stale() -> None:
+    """Whoever sets none is taken at their word."""
+    rates = Rates("2026-01-02", "USD", {"EUR": 0.8})
+    assert rates.at(1e12) is rates
+
+
+async def test_the_age_limit_is_given_when_rates_are_loaded(tmp_path: Path) -> None:
+    """For those of a file as for those that ship."""
+    path = tmp_path / "rates.json"
+    path.write_text(json.dumps(GOOD))
+    assert (await load_rates(path, max_age_days=3)).max_age_days == 3
+    assert (await load_rates(None, max_age_days=3)).max_age_days == 3

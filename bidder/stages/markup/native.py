@@ -22,13 +22,15 @@ _TITLE, _CALL_TO_ACTION = 0, 12  # keys of `_texts`: the title, and a data asset
 class Native:
     """One native creative, ready but for the choice of assets and the bid's ids."""
 
-    __slots__ = ("_click", "_images", "_landing_url", "_texts", "_trackers")
+    __slots__ = ("_click", "_images", "_landing_url", "_texts", "_trackers", "_wrapped")
 
-    def __init__(self, creative: Creative, notices: Notices | None) -> None:
+    def __init__(self, creative: Creative, notices: Notices | None, *, wrapped: bool = False) -> None:
+        """`wrapped`: the exchange takes native in {"native": …} only, whatever the request looks like."""
         self._texts = _texts(creative)
         self._images = tuple((image, _image(image)) for image in creative.images)
         self._landing_url = url(creative.landing_url)
         self._click = notices.click() if notices else ""
+        self._wrapped = wrapped
         trackers = [url(tracker) for tracker in creative.impression_trackers]
         if notices:
             trackers.append(notices.impression())
@@ -43,7 +45,7 @@ class Native:
         version = offer.version if offer.version in _VERSIONS else "1.2"
         native: dict[str, Any] = {"ver": version, "assets": assets, "link": link}
         self._track(native, offer, trail)
-        return orjson.dumps({"native": native} if offer.wrapped else native).decode()
+        return orjson.dumps({"native": native} if offer.wrapped or self._wrapped else native).decode()
 
     def _answer(self, asset: NativeAsset) -> dict[str, Any] | None:
         content = self._content(asset)

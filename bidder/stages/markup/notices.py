@@ -4,11 +4,16 @@ The rule kept here: ids are written as values, percent-encoded, and macros stand
 Substitution is plain text replacement (section 4.4), so a macro for an id with an `&` in it would break the URL.
 No identifier of a person is ever part of a URL.
 
-Query parameters: auction, bid, imp, campaign, creative, exchange; win: price, cur, seat, mbr, min; billing: price, cur
-and for DOOH multiplier; loss: loss, price, cur, min; click: go (1: on to the landing page); event: event; error: code.
+Query parameters: auction, bid, imp, campaign, creative, exchange; of a test auction test (1); win: price, cur, seat,
+mbr, min; billing: price, cur and for DOOH multiplier; loss: loss, price, cur, min; click: go (1: on to the landing
+page); event: event; error: code; impression, where an exchange tells the price by the markup alone: price, cur. A
+parameter whose macro an exchange does not know is left out.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from bidder.stages.markup.escaping import url, value
 
@@ -21,8 +26,10 @@ RAW_TRAIL = "\x01"
 BID_ID = "\x02"
 """Stands in a template where the bid's id goes, percent-encoded."""
 
-MULTIPLIER = "&multiplier=${AUCTION_MULTIPLIER}"
-"""Added to a DOOH billing URL: how many impressions one play counts for (section 7.9.4)."""
+TEST = "&test=1"
+"""Added to the trail of a test auction (`test`, section 3.2.1): what comes back of it never counts."""
+
+_AS_SPECIFIED: Mapping[str, str] = MappingProxyType({})
 
 
 def trail(auction: str, bid: str, imp: str) -> str:
@@ -31,23 +38,45 @@ def trail(auction: str, bid: str, imp: str) -> str:
 
 
 class Notices:
-    """URL templates for one creative of one campaign on one exchange. `base` is the public URL of our server."""
+    """URL templates for one creative of one campaign on one exchange. `base` is the public URL of our server; `macros`
+    says how the exchange spells the substitution macros that it spells otherwise, "" = it does not know that one.
 
-    __slots__ = ("_base", "_constant", "billing", "loss", "win")
+    `multiplier` is added to `billing` for DOOH: how many impressions one play counts for (section 7.9.4)."""
 
-    def __init__(self, base: str, campaign_id: str, creative_id: str, exchange: str, price_macro: str) -> None:
+    __slots__ = ("_base", "_constant", "_macros", "_price", "billing", "loss", "multiplier", "win")
+
+    def __init__(
+        self,
+        base: str,
+        campaign_id: str,
+        creative_id: str,
+        exchange: str,
+        price_macro: str,
+        macros: Mapping[str, str] = _AS_SPECIFIED,
+        *,
+        price_in_markup: bool = False,
+    ) -> None:
         self._base = url(base).rstrip("/")
         self._constant = f"&campaign={value(campaign_id)}&creative={value(creative_id)}&exchange={value(exchange)}"
-        price = f"&price={price_macro}&cur=${{AUCTION_CURRENCY}}"
-        self.win = self._url("win", price + "&seat=${AUCTION_SEAT_ID}&mbr=${AUCTION_MBR}&min=${AUCTION_MIN_TO_WIN}")
+        self._macros = macros
+        price = f"&price={price_macro}" + self._parameter("cur", "AUCTION_CURRENCY")
+        self._price = price if price_in_markup else ""
+        least = self._parameter("min", "AUCTION_MIN_TO_WIN")
+        ratio = self._parameter("mbr", "AUCTION_MBR")
+        self.win = self._url("win", price + self._parameter("seat", "AUCTION_SEAT_ID") + ratio + least)
         self.billing = self._url("billing", price)
-        self.loss = self._url("loss", "&loss=${AUCTION_LOSS}" + price + "&min=${AUCTION_MIN_TO_WIN}")
+        self.loss = self._url("loss", self._parameter("loss", "AUCTION_LOSS") + price + least)
+        self.multiplier = self._parameter("multiplier", "AUCTION_MULTIPLIER")
+
+    def _parameter(self, name: str, macro: str) -> str:
+        spelled = self._macros.get(macro, f"${{{macro}}}")
+        return f"&{name}={spelled}" if spelled else ""
 
     def _url(self, endpoint: str, rest: str = "") -> str:
         return f"{self._base}/notice/{endpoint}?{TRAIL}{self._constant}{rest}"
 
     def impression(self) -> str:
-        return self._url("impression")
+        return self._url("impression", self._price)
 
     def click(self, *, redirect: bool = False) -> str:
         """Counts; with `redirect`, also goes on to the landing page, which the server takes from the catalog: a URL in

@@ -18,7 +18,7 @@ from bidder.stages.markup.notices import BID_ID, TRAIL, Notices
 AD_SYSTEM = "rtb-bidder"
 VAST2, VAST3, VAST40, DAAST, VAST41, VAST42, VAST43 = 2, 3, 7, 9, 11, 13, 15
 
-_VERSIONS = {VAST2: "2.0", VAST3: "3.0", VAST40: "4.0", VAST41: "4.1", VAST42: "4.2", VAST43: "4.3", DAAST: "1.0"}
+VERSIONS = {VAST2: "2.0", VAST3: "3.0", VAST40: "4.0", VAST41: "4.1", VAST42: "4.2", VAST43: "4.3", DAAST: "1.0"}
 _BEST_FIRST = (VAST43, VAST42, VAST41, VAST40, VAST3, VAST2, DAAST)
 _IF_NOT_SAID = {Format.VIDEO: VAST3, Format.AUDIO: VAST41}  # read by most players; the first VAST that knows audio
 _FOUR = frozenset({VAST40, VAST41, VAST42, VAST43})
@@ -92,7 +92,7 @@ def _document(
     kind = ' adType="audio"' if audio else ""
     return (
         '<?xml version="1.0" encoding="UTF-8"?>'
-        f'<{root} version="{_VERSIONS[protocol]}"{namespace}><Ad id="{_id(creative)}"{kind}><InLine>'
+        f'<{root} version="{VERSIONS[protocol]}"{namespace}><Ad id="{_id(creative)}"{kind}><InLine>'
         f"<AdSystem>{AD_SYSTEM}</AdSystem>"
         + _about(creative, protocol, notices, categories)
         + f'<Creatives><Creative id="{_id(creative)}">{_linear(creative, protocol, skippable, notices)}'

@@ -176,7 +176,7 @@ def test_other_methods_are_405(connection: http.client.HTTPConnection, method: s
     connection.request(method, PATH)
     answer = connection.getresponse()
     answer.read()
-    assert (answer.status, answer.getheader("allow")) == (405, "POST")
+    assert (answer.status, answer.getheader("allow")) == (405, "POST, OPTIONS")
 
 
 def test_a_thousand_impressions_get_a_valid_answer(bidder: Any, make_body: Body) -> None:

@@ -128,6 +128,8 @@ def test_an_unreadable_restriction_fails_closed(make_body: Body, unreadable: dic
         b'{"id":"1","imp":[{}]}',
         b'{"id":"\xff","imp":[{"id":"1"}]}',
         b'{"id":"\\ud800","imp":[{"id":"1"}]}',
+        b'{"id":NaN,"imp":[{"id":"1"}]}',
+        b'{"id":"1","imp":[{"id":"1"}],"ext":{"a":-Infinity}}',
         b'{"id":"1","imp":[{"id":"1"}],"ext":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
         b'{"id":"1","imp":[{"id":"1"}],"unknown":' + b'{"a":' * 100_000,
     ],
@@ -144,6 +146,12 @@ def test_a_floor_that_is_no_amount_of_money_earns_no_bid(make_body: Body, floor:
     body = make_body().replace(b'"bidfloor":0.5', f'"bidfloor":{floor}'.encode())
     with suppress(MalformedError):
         assert isinstance(decode(body), NoBid)
+
+
+def test_an_absurd_floor_is_a_floor(make_body: Body) -> None:
+    """1e303 is a number: read as more money than there is, so that nobody reaches it."""
+    (slot,) = auction_of(make_body().replace(b'"bidfloor":0.5', b'"bidfloor":1e303')).slots
+    assert slot.floor_micros == 10**21
 
 
 @pytest.mark.parametrize(("tmax", "expected"), [(None, None), ("150", 150), (1.0, 1)])

@@ -42,6 +42,9 @@ HOSTILE = [
     '\\"}],"price":99,"x":"',
     "&auction=other&bid=other&to=https://evil.example",
     "//evil.example/../..",
+    "%%WINNING_PRICE%%%24%7BAUCTION_PRICE%7D",
+    "-->`&#34;&quot;\u2028\u2029\u202e\x7f",
+    "\"'<]]>${" * 1300,
 ]
 EXCHANGE = Exchange("demo")
 LANDING = "https://shop.example/landing?a=1&b=2"
@@ -156,6 +159,17 @@ def test_macros_in_ids_reach_no_exchange(creative: Creative) -> None:
     only = encoded(creative, "${AUCTION_PRICE}", "${AUCTION_PRICE}")
     assert "${AUCTION_PRICE}" not in only["adm"]
     assert [only[name].count("${AUCTION_PRICE}") for name in ("nurl", "burl", "lurl")] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("creative", [BANNER, VIDEO, NATIVE], ids=["banner", "video", "native"])
+@pytest.mark.parametrize("macro", ["${AUCTION_PRICE}", "${AUCTION_PRICE:B64}", "%%WINNING_PRICE%%"])
+def test_an_exchanges_own_macro_is_found_once(creative: Creative, macro: str) -> None:
+    """The price macro stands verbatim in the impression tracker and the notices, and an id cannot add another."""
+    slot = Slot(macro, native=NativeOffer((NativeAsset(1, True, "title"),)))
+    bid = Bid(Candidate(slot, CAMPAIGN, creative, None), 1_000_000, "USD", 0.1, id=macro)
+    exchange = Exchange("demo", price_macro=macro, price_in_adm=True)
+    [seat] = json.loads(ENCODER.encode(Auction(macro, [slot]), [bid], exchange))["seatbid"]
+    assert [seat["bid"][0][name].count(macro) for name in ("adm", "nurl", "burl", "lurl")] == [1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("creative", [BANNER, VIDEO, NATIVE], ids=["banner", "video", "native"])

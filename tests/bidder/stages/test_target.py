@@ -23,7 +23,7 @@ from bidder.domain import (
     Rates,
     Slot,
 )
-from bidder.stages.target import HEAD_CAMPAIGNS, compile_index, target
+from bidder.stages.target import HEAD_CAMPAIGNS, POD_CANDIDATES, compile_index, target
 
 from ..conftest import NATIVE, VIDEO  # isort: skip
 
@@ -189,7 +189,7 @@ def test_private_auctions_take_deals_only(find: Make, make_campaign: Make) -> No
     banner = BannerOffer(sizes=((300, 250),))
     deal = Deal("d", seats=frozenset({"seat-1"}), domains=frozenset({"brand.example"}))
     assert find(campaigns, site(slot=Slot("1", banner=banner, deals=(deal,), private=True))) == ["deal"]
-    assert find(campaigns, site(slot=Slot("1", banner=banner, deals=(deal,)))) == ["open", "deal"]
+    assert find(campaigns, site(slot=Slot("1", banner=banner, deals=(deal,)))) == ["deal", "open"]
     for other in (
         replace(deal, seats=frozenset({"x"})),
         replace(deal, domains=frozenset({"x"})),
@@ -349,3 +349,64 @@ def test_bitmaps_agree_with_looking_at_each_campaign(make_campaign: Make, find: 
     alone = [campaign.id for campaign in campaigns if find([campaign], site())]
     assert find(campaigns, site())[:100] == alone[:100]
     assert 0 < len(alone) < 200
+
+
+def test_a_slot_with_deals_has_places_for_both_markets(make_campaign: Make, exchange: Exchange, rates: Rates) -> None:
+    """Deals come first and take half at most; in a private auction they may take all."""
+    campaigns = [make_campaign(f"o{n}") for n in range(9)]
+    campaigns += [make_campaign(f"d{n}", deals=frozenset({"d"})) for n in range(9)]
+    for private, expected in ((False, ["d0", "d1", "o0", "o1"]), (True, ["d0", "d1", "d2", "d3"])):
+        slot = Slot("1", banner=BannerOffer(sizes=((300, 250),)), deals=(Deal("d"),), private=private)
+        found = target(site(slot=slot), exchange, None, compile_index(campaigns), rates, MONDAY_NOON_S, 4)
+        assert [candidate.campaign.id for candidate in found] == expected
+
+
+def test_guaranteed_deals_are_looked_at_first(make_campaign: Make, exchange: Exchange, rates: Rates) -> None:
+    """And a campaign that has both of two deals uses the guaranteed one, once."""
+    campaigns = [make_campaign("a", deals=frozenset({"d"})), make_campaign("b", deals=frozenset({"d", "g"}))]
+    deals = (Deal("d"), Deal("g", floor_micros=5_000_000, guaranteed=True))
+    slot = Slot("1", banner=BannerOffer(sizes=((300, 250),)), deals=deals)
+    found = target(site(slot=slot), exchange, None, compile_index(campaigns), rates, MONDAY_NOON_S, 8)
+    assert [(c.campaign.id, c.deal.id if c.deal else "") for c in found] == [("b", "g"), ("a", "d")]
+
+
+def test_an_unreachable_deal_gives_way_to_another(make_campaign: Make, exchange: Exchange, rates: Rates) -> None:
+    """The first of the campaign's deals whose floor is within its maximum."""
+    campaign = make_campaign("c", deals=frozenset({"d", "e"}), max_cpm_micros=2_000_000)
+    deals = (Deal("d", floor_micros=2_000_001), Deal("e", floor_micros=2_000_000))
+    slot = Slot("1", banner=BannerOffer(sizes=((300, 250),)), deals=deals)
+    (found,) = target(site(slot=slot), exchange, None, compile_index([campaign]), rates, MONDAY_NOON_S, 8)
+    assert found.deal == deals[1]
+
+
+def test_a_slot_of_several_formats_gets_one_candidate_of_each(
+    make_campaign: Make, make_creative: Make, exchange: Exchange, rates: Rates
+) -> None:
+    """The model says which of a campaign's ads is worth more."""
+    creatives = (make_creative("b"), make_creative("b2"), make_creative("v", VIDEO))
+    slot = Slot("1", banner=BannerOffer(sizes=((300, 250),)), video=MediaOffer(mimes=frozenset({"video/mp4"})))
+    index = compile_index([make_campaign("c", creatives=creatives)])
+    found = target(site(slot=slot), exchange, None, index, rates, MONDAY_NOON_S, 8)
+    assert [candidate.creative.id for candidate in found] == ["b", "v"]
+    assert len(target(site(slot=slot), exchange, None, index, rates, MONDAY_NOON_S, 1)) == 1
+
+
+def test_a_pod_gets_a_candidate_of_each_duration(
+    make_campaign: Make, make_creative: Make, exchange: Exchange, rates: Rates
+) -> None:
+    """And more candidates than another slot: it takes several ads."""
+    creatives = tuple(make_creative(f"v{n}", VIDEO, duration_s=seconds) for n, seconds in enumerate((15, 15, 30, 90)))
+    slot = Slot("1", video=MediaOffer(mimes=frozenset({"video/mp4"}), pod_s=60))
+    index = compile_index([make_campaign(f"c{n}", creatives=creatives) for n in range(20)])
+    found = target(site(slot=slot), exchange, None, index, rates, MONDAY_NOON_S, 2)
+    assert len(found) == POD_CANDIDATES
+    assert [candidate.creative.id for candidate in found[:4]] == ["v0", "v2", "v0", "v2"]
+
+
+@pytest.mark.parametrize(("strict", "expected"), [(False, ["c"]), (True, [])])
+def test_a_flexible_size_is_bid_on_unless_the_exchange_is_strict(
+    find: Make, make_campaign: Make, strict: bool, expected: list[str]
+) -> None:
+    """A 300 x 250 ad in a slot of 6:5."""
+    auction = site(slot=Slot("1", banner=BannerOffer(ratios=((6, 5, 300),))))
+    assert find([make_campaign("c")], auction, strict_banner_size=strict) == expected

@@ -1,7 +1,6 @@
-"""What privacy signals forbid, and the keys under which a user's profile is kept.
+"""Identifiers of a user → the keys under which their profile is kept.
 
-The rule kept here: fail closed. Consent strings are not decoded yet, so a request under GDPR or with a GPP opt-out
-section counts as one without consent. A raw identifier never leaves this module: profile keys are digests.
+The rule kept here: a key is a digest. Whoever reads a log, a store or a model's input finds no identifier.
 """
 
 from __future__ import annotations
@@ -10,41 +9,12 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Any
 
-from bidder.stages.reading import extension
-from openrtb_schemas import Device, Regs, User
+from openrtb_schemas import Device, User
 
 MAX_KEYS = 6
 """Identifiers of one user that are looked up."""
 
-COORDINATE_DECIMALS = 2
-"""About a kilometre: what remains of a position when identifiers are forbidden."""
-
 _ZERO_IDS = frozenset({"", "00000000-0000-0000-0000-000000000000"})
-
-
-def forbids_identifiers(regs: Regs, device: Device, user: User) -> bool:
-    """Whether identifiers of the user, segments and a precise place may not be used.
-
-    Forbidden by: COPPA, limited ad tracking, do not track, GDPR, a US Privacy string that opts out of sale or cannot be
-    read, any GPP section (regs §3.2.3, device §3.2.18; the US Privacy string is specification, notice, opt-out, LSPA).
-    """
-    if regs:
-        if regs.get("coppa") == 1 or extension(regs, "gdpr") in (1, "1", True):
-            return True
-        us_privacy = extension(regs, "us_privacy")
-        if us_privacy and not _allows_sale(us_privacy):
-            return True
-        if extension(regs, "gpp") or extension(regs, "gpp_sid"):
-            return True
-    return device.get("lmt") == 1 or device.get("dnt") == 1
-
-
-def _allows_sale(us_privacy: Any) -> bool:
-    return isinstance(us_privacy, str) and len(us_privacy) == 4 and us_privacy[0] == "1" and us_privacy[2] in "Nn-"
-
-
-def coarse(coordinate: float | None) -> float | None:
-    return None if coordinate is None else round(coordinate, COORDINATE_DECIMALS)
 
 
 def profile_key(kind: str, identifier: str) -> str:

@@ -1,0 +1,217 @@
+"""Who was dropped by which rule: targeting, told campaign by campaign.
+
+The rule kept here: the order is targeting's, and so is the verdict: after each group of rules those that are left are
+the ones that targeting itself leaves. What no named rule explains is shown as `other`, never lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import MISSING, fields, replace
+from functools import reduce
+from operator import or_
+from typing import Any
+
+from bidder.domain import Auction, Campaign, CreativeSpec, Deal, Format, Profile, Slot
+from bidder.pipeline import Open
+from bidder.stages.bitmaps import bits_of, mask_of
+from bidder.stages.floors import floor_of, reachable
+from bidder.stages.shard import Facts, Shard, facts_of
+from bidder.stages.target import MAX_LOOKED_AT
+
+MAX_IDS = 20
+"""Campaigns named for a rule; all are counted."""
+
+ENOUGH = "enough better ones"
+
+Step = tuple[str, int]
+"""(rule, mask of the campaigns that pass it)"""
+
+# The request's own restrictions under OpenRTB's names; further `allowed_` and `blocked_` fields keep ours.
+_OPENRTB = {
+    "blocked_categories": "bcat",
+    "allowed_categories": "acat",
+    "blocked_domains": "badv",
+    "blocked_bundles": "bapp",
+    "allowed_seats": "wseat",
+    "blocked_seats": "bseat",
+    "allowed_languages": "wlang",
+    "coppa": "coppa",
+}
+_RESTRICTIONS = {
+    field.name: field.default
+    for field in fields(Auction)
+    if (field.name.startswith(("allowed_", "blocked_")) or field.name == "coppa") and field.default is not MISSING
+}
+
+
+class Tally:
+    """Eliminations by group and rule, in the order in which the rules first dropped someone."""
+
+    def __init__(self) -> None:
+        self._dropped: dict[tuple[str, str], tuple[int, list[str]]] = {}
+
+    def drop(self, group: str, rule: str, shard: Shard, dropped: int) -> None:
+        if not dropped:
+            return
+        count, ids = self._dropped.get((group, rule), (0, []))
+        for bit in bits_of(dropped):
+            if len(ids) >= MAX_IDS:
+                break
+            ids.append(shard.campaigns[bit].id)
+        self._dropped[group, rule] = count + dropped.bit_count(), ids
+
+    def rows(self) -> list[dict[str, Any]]:
+        return [
+            {"group": group, "rule": rule, "campaigns": count, "ids": ids}
+            for (group, rule), (count, ids) in self._dropped.items()
+        ]
+
+
+def explain_targeting(opened: Open, profile: Profile | None, per_slot: int) -> Iterator[dict[str, Any]]:
+    """For each slot: who was dropped by which rule, and who is left to be scored. 2 ms a slot with 10,000 campaigns."""
+    facts = facts_of(opened.auction, opened.exchange, profile, opened.now_s)
+    index = opened.compiled.index
+    scored = {candidate.campaign.id for candidate in opened.candidates}
+    places = [{c.id: bit for bit, c in enumerate(shard.campaigns) if c.id in scored} for shard in index.shards]
+    asked = [(list(_request_steps(shard, facts, opened, profile)), shard.eligible(facts)) for shard in index.shards]
+    for slot in opened.auction.slots:
+        candidates = [candidate.campaign.id for candidate in opened.candidates if candidate.slot is slot]
+        walk = _Walk(opened, slot, profile, full=len(candidates) >= per_slot)
+        tally = Tally()
+        for shard, place, request in zip(index.shards, places, asked, strict=True):
+            chosen = mask_of(place[name] for name in set(candidates) if name in place)
+            fitting = shard.fitting(slot, opened.auction.allowed_languages)
+            fold = _Fold(tally, shard, chosen)
+            fold.by("request", *request)
+            fold.by("slot", _slot_steps(shard, slot), shard.offered(slot, facts))
+            fold.by("creative", _creative_steps(shard, slot), shard.having(fitting))
+            walk.over(fold, fitting)
+        shown = {"slot": slot.id, "campaigns": len(index.campaigns)}
+        yield shown | {"eliminated": tally.rows(), "candidates": candidates}
+
+
+class _Fold:
+    """The campaigns of a shard that are left, rule after rule."""
+
+    def __init__(self, tally: Tally, shard: Shard, chosen: int) -> None:
+        self._tally = tally
+        self.shard = shard
+        self.chosen = chosen
+        self.left = shard.everyone
+
+    def by(self, group: str, steps: Iterable[Step], verdict: int) -> None:
+        """`verdict`: those that targeting leaves. No step drops one of them; who no step drops falls to "other"."""
+        verdict |= self.chosen
+        for rule, passing in (*steps, ("other", verdict)):
+            self.drop(group, rule, self.left & ~(passing | verdict))
+
+    def drop(self, group: str, rule: str, dropped: int) -> None:
+        self._tally.drop(group, rule, self.shard, dropped)
+        self.left &= ~dropped
+
+
+def _request_steps(shard: Shard, facts: Facts, opened: Open, profile: Profile | None) -> Iterator[Step]:
+    """What campaigns target, then what the request restricts."""
+    for name, by_value, anywhere in shard.one:
+        yield name, by_value.get(facts.one[name], anywhere)
+    for name, table in shard.several:
+        yield name, table.any_of(facts.several[name])
+    for name, avoided in shard.avoided:
+        yield f"excluded {name}", shard.everyone & ~avoided.any_of(facts.several[name])
+    yield "os version", shard.versions.of(facts.one["os"], facts.os_version)
+    yield "position on the map", shard.circles.of(facts.latitude, facts.longitude)
+    # Restrictions are lifted all at once and then laid on one by one: what each takes away is its own.
+    auction = replace(opened.auction, **_RESTRICTIONS)
+    for name, nothing in _RESTRICTIONS.items():
+        said = getattr(opened.auction, name)
+        if said != nothing:
+            auction = replace(auction, **{name: said})
+            yield (
+                _OPENRTB.get(name, name),
+                shard.eligible(facts_of(auction, opened.exchange, profile, opened.now_s)),
+            )
+
+
+def _slot_steps(shard: Shard, slot: Slot) -> Iterator[Step]:
+    yield "deals", shard.without_deal | shard.deals.any_of([deal.id for deal in slot.deals])
+    if slot.private:
+        yield "private auction", shard.everyone & ~shard.without_deal
+    if shard.positions.by_value:
+        offers = [offer for offer in (slot.banner, slot.video, slot.audio) if offer]
+        yield "position on the page", shard.positions.any_of({offer.position for offer in offers})
+    required = [mask for table in (shard.requiring, shard.refusing) for mask in table.values()]
+    yield "slot attributes", shard.everyone & ~reduce(or_, required, 0)
+
+
+def _creative_steps(shard: Shard, slot: Slot) -> Iterator[Step]:
+    offers = {
+        Format.BANNER: slot.banner,
+        Format.VIDEO: slot.video,
+        Format.AUDIO: slot.audio,
+        Format.NATIVE: slot.native,
+    }
+    offered = [number for kind, specs in shard.specs_by_format.items() if offers[kind] for number, _ in specs]
+    yield "format", shard.having(offered)
+    if slot.banner is not None and slot.banner.width_range is None:
+        sized = {number for size in slot.banner.sizes for number, _ in shard.specs_by_size.get(size, ())}
+        banners = {number for number, _ in shard.specs_by_format[Format.BANNER]}
+        yield "size", shard.having(number for number in offered if number not in banners or number in sized)
+    yield "what the slot takes", 0
+
+
+class _Walk:
+    """The campaigns that the bitmaps left for a slot, looked at one by one: why is it no candidate?"""
+
+    def __init__(self, opened: Open, slot: Slot, profile: Profile | None, *, full: bool) -> None:
+        self._exchange = opened.exchange
+        self._now_s = opened.now_s
+        self._slot = slot
+        self._profile = profile
+        self._rates = opened.rates
+        self._full = full
+        self._looked_at = 0
+
+    def over(self, fold: _Fold, fitting: frozenset[int]) -> None:
+        """Drops all but the candidates."""
+        waiting = fold.chosen
+        for bit in bits_of(fold.left):
+            if self._full and not waiting:
+                break
+            if self._looked_at >= MAX_LOOKED_AT:
+                fold.drop("campaign", "not looked at", fold.left & ~fold.chosen)
+                return
+            self._looked_at += 1
+            if fold.chosen >> bit & 1:
+                waiting &= ~(1 << bit)
+            else:
+                specs = [creative.spec for number, creative in fold.shard.creatives[bit] if number in fitting]
+                fold.drop("campaign", self._broken(fold.shard.campaigns[bit], specs), 1 << bit)
+        fold.drop("campaign", ENOUGH, fold.left & ~fold.chosen)
+
+    def _broken(self, campaign: Campaign, specs: Sequence[CreativeSpec]) -> str:
+        """The first of the terms that it breaks."""
+        now_s = self._now_s
+        if (campaign.start_s and now_s < campaign.start_s) or (campaign.end_s and now_s >= campaign.end_s):
+            return "flight"
+        if campaign.daily_frequency_cap:
+            if self._profile is None:
+                return "frequency cap, and the user is not known"
+            if self._profile.campaign_impressions.get(campaign.id, 0) >= campaign.daily_frequency_cap:
+                return "frequency cap"
+        deals: Sequence[Deal | None] = (None,)
+        if wanted := campaign.targeting.deals:
+            seat = self._exchange.seats.get(campaign.seat, campaign.seat)
+            deals = [
+                deal
+                for deal in self._slot.deals
+                if deal.id in wanted
+                and (not deal.seats or seat in deal.seats)
+                and (not deal.domains or deal.domains.issuperset(campaign.domains))
+            ]
+            if not deals:
+                return "seats or domains of the deal"
+        floors = [floor_of(self._slot, spec, deal) for spec in specs for deal in deals]
+        if all(floor is None or not reachable(campaign, floor, self._rates) for floor in floors):
+            return "floor above the campaign's maximum"
+        return ENOUGH if self._full else "categories, media files or the share of deals"

@@ -1,0 +1,100 @@
+"""Which of an auction's bids are answered with.
+
+The rule kept here: what must be bid comes first, then what is worth most. One advertiser bids in one slot of a request
+only, guaranteed deals apart, so that no page shows it twice; within a slot each creative and each deal stands once.
+Choosing goes from the highest price down; a pod is filled after the single slots, from the advertisers that are left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+from bidder.domain import Bid, Exchange, Format, Slot
+from bidder.stages.pods import fill
+
+
+def rank(bid: Bid) -> tuple[bool, int, bool]:
+    """What goes first: a guaranteed deal (§3.2.12), then the higher price, then, at the same price, a deal."""
+    return bid.candidate.is_guaranteed, bid.price_micros, bid.candidate.deal is not None
+
+
+def select(bids: Sequence[Bid], exchange: Exchange) -> list[Bid]:
+    """The bids to answer with, slots in the order in which `bids` name them, best first within a slot.
+
+    A slot gets `exchange.bids_per_imp` bids; where `exchange.deals_beside_open`, those are bids without a deal, and one
+    for each deal stands beside them (M+N, §7.3)."""
+    offered: dict[str, list[Bid]] = {}
+    for bid in bids:
+        offered.setdefault(bid.candidate.slot.id, []).append(bid)
+    chosen: dict[str, list[Bid]] = {slot_id: [] for slot_id in offered}
+    claims: dict[Hashable, str] = {}
+    single = [bid for bid in bids if not bid.candidate.slot.is_pod]
+    for bid in sorted(single, key=rank, reverse=True):
+        beside = chosen[bid.candidate.slot.id]
+        if _is_free(bid, claims) and _has_room(bid, beside, exchange):
+            beside.append(bid)
+            _claim(bid, claims)
+    for slot_id, all_of_slot in offered.items():
+        slot = all_of_slot[0].candidate.slot
+        if slot.is_pod:
+            chosen[slot_id] = _fill(slot, [bid for bid in all_of_slot if _is_free(bid, claims)])
+            for bid in chosen[slot_id]:
+                _claim(bid, claims)
+    return [bid for each in chosen.values() for bid in each]
+
+
+def _advertiser(bid: Bid) -> list[Hashable]:
+    campaign = bid.candidate.campaign
+    return [("advertiser", campaign.advertiser_id), *(("domain", domain) for domain in campaign.domains)]
+
+
+def _is_free(bid: Bid, claims: dict[Hashable, str]) -> bool:
+    """Whether the advertiser bids in no other slot."""
+    if bid.candidate.is_guaranteed:
+        return True
+    slot_id = bid.candidate.slot.id
+    return all(claims.get(mark, slot_id) == slot_id for mark in _advertiser(bid))
+
+
+def _claim(bid: Bid, claims: dict[Hashable, str]) -> None:
+    for mark in _advertiser(bid):
+        claims.setdefault(mark, bid.candidate.slot.id)
+
+
+def _has_room(bid: Bid, beside: list[Bid], exchange: Exchange) -> bool:
+    candidate = bid.candidate
+    if any(other.candidate.creative.id == candidate.creative.id for other in beside):
+        return False
+    if not exchange.deals_beside_open:
+        return len(beside) < exchange.bids_per_imp and not _has_deal(bid, beside)
+    if candidate.deal is not None:
+        return not _has_deal(bid, beside)
+    return sum(other.candidate.deal is None for other in beside) < exchange.bids_per_imp
+
+
+def _has_deal(bid: Bid, beside: list[Bid]) -> bool:
+    deal = bid.candidate.deal
+    return deal is not None and any(
+        other.candidate.deal is not None and other.candidate.deal.id == deal.id for other in beside
+    )
+
+
+def _fill(slot: Slot, bids: list[Bid]) -> list[Bid]:
+    """The pod that the slot offers, or the best of its other formats where that alone is worth more."""
+    filled: list[Bid] = []
+    for kind, offer in ((Format.VIDEO, slot.video), (Format.AUDIO, slot.audio)):
+        playable = [bid for bid in bids if bid.candidate.creative.spec.format is kind]
+        if offer is None or not playable:
+            continue
+        if not offer.is_pod:
+            found = [max(playable, key=rank)]
+        else:
+            found = fill(playable, offer.pod_s, offer.pod_ads, offer.pod_distinct)
+        filled = max(filled, found, key=_worth)
+    others = [bid for bid in bids if bid.candidate.creative.spec.format in (Format.BANNER, Format.NATIVE)]
+    return max(filled, [max(others, key=rank)], key=_worth) if others else filled
+
+
+def _worth(bids: list[Bid]) -> tuple[int, int]:
+    """How many must be bid, and what all are worth."""
+    return sum(bid.candidate.is_guaranteed for bid in bids), sum(bid.price_micros for bid in bids)

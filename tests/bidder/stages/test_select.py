@@ -1,0 +1,171 @@
+"""Choosing among an auction's bids: slots, advertisers, deals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bidder.domain import (
+    BannerOffer,
+    Bid,
+    Campaign,
+    Candidate,
+    Creative,
+    CreativeSpec,
+    Deal,
+    Exchange,
+    Format,
+    Goal,
+    GoalKind,
+    MediaOffer,
+    Slot,
+    Targeting,
+)
+from bidder.stages.select import select
+
+from ..conftest import BANNER, VIDEO  # isort: skip
+
+Make = Callable[..., Any]
+ONE = Exchange("one")
+
+
+def bid(
+    slot: Slot, price: int, advertiser: str, *, deal: Deal | None = None, spec: CreativeSpec = BANNER, ad: str = ""
+) -> Bid:
+    name = ad or f"{advertiser}-{price}"
+    made = Creative(name, spec, "https://x.example")
+    domains, goal = (f"{advertiser}.example",), Goal(GoalKind.CPM, 1)
+    campaign = Campaign(name, advertiser, "s", domains, goal, 10**9, "USD", 0.1, Targeting(), (made,))
+    return Bid(Candidate(slot, campaign, made, deal), price, "USD", 0.1)
+
+
+def banner(name: str, **changes: Any) -> Slot:
+    return Slot(name, banner=BannerOffer(sizes=((300, 250),)), **changes)
+
+
+def told(bids: list[Bid]) -> list[tuple[str, str, int]]:
+    return [(each.candidate.slot.id, each.candidate.campaign.advertiser_id, each.price_micros) for each in bids]
+
+
+def test_no_advertiser_is_on_a_page_twice() -> None:
+    """The higher price keeps the advertiser; the other slot goes to the next."""
+    one, two = banner("1"), banner("2")
+    bids = [bid(one, 9, "a"), bid(one, 3, "b"), bid(two, 8, "a"), bid(two, 2, "c")]
+    assert told(select(bids, ONE)) == [("1", "a", 9), ("2", "c", 2)]
+
+
+def test_a_shared_domain_makes_two_accounts_one_advertiser() -> None:
+    """Whatever their ids say."""
+    one, two = banner("1"), banner("2")
+    first, second = bid(one, 9, "a"), bid(two, 8, "b")
+    second.candidate.campaign = replace(second.candidate.campaign, domains=("a.example",))
+    assert told(select([first, second], ONE)) == [("1", "a", 9)]
+
+
+def test_guaranteed_deals_stand_on_every_slot_that_has_them() -> None:
+    """They must be bid; what is not guaranteed gives way."""
+    deals = [Deal(name, guaranteed=True) for name in "gh"]
+    one, two, three = (banner(name) for name in "123")
+    bids = [bid(one, 1, "a", deal=deals[0]), bid(two, 1, "a", deal=deals[1], ad="x"), bid(three, 9, "a")]
+    assert told(select(bids, ONE)) == [("1", "a", 1), ("2", "a", 1)]
+
+
+@pytest.mark.parametrize(
+    ("profile", "expected"),
+    [
+        ({}, [9]),
+        ({"bids_per_imp": 2}, [9, 8]),
+        ({"deals_beside_open": True}, [9, 6, 5]),
+        ({"bids_per_imp": 2, "deals_beside_open": True}, [9, 8, 6, 5]),
+        ({"bids_per_imp": 9, "deals_beside_open": True}, [9, 8, 7, 6, 5]),
+        ({"bids_per_imp": 9}, [9, 8, 7, 6, 5]),
+    ],
+)
+def test_a_slot_gets_as_many_bids_as_the_exchange_takes(profile: dict[str, Any], expected: list[int]) -> None:
+    """N without a deal; with M+N (§7.3) beside them one for each deal, its best."""
+    slot = banner("1")
+    first, second = Deal("d"), Deal("e")
+    bids = [bid(slot, 9, "a"), bid(slot, 8, "b"), bid(slot, 7, "c")]
+    bids += [bid(slot, 6, "d", deal=first), bid(slot, 4, "d", deal=first), bid(slot, 5, "e", deal=second)]
+    assert [price for _, _, price in told(select(bids, Exchange("x", **profile)))] == expected
+
+
+def test_at_the_same_price_a_deal_goes_first() -> None:
+    """It may be preferred by the seller."""
+    slot, deal = banner("1"), Deal("d")
+    (only,) = select([bid(slot, 5, "a"), bid(slot, 5, "b", deal=deal)], ONE)
+    assert only.candidate.deal is deal
+
+
+def test_a_creative_stands_once_in_a_slot() -> None:
+    """Two campaigns may share an ad; the exchange sees one `crid`."""
+    slot = banner("1")
+    bids = [bid(slot, 9, "a", ad="same"), bid(slot, 8, "b", ad="same"), bid(slot, 7, "c")]
+    assert [price for _, _, price in told(select(bids, Exchange("x", bids_per_imp=3)))] == [9, 7]
+
+
+def test_a_structured_pod_has_no_advertiser_twice() -> None:
+    """Several impressions of one pod, each with a place of its own."""
+    first, second = (Slot(name, video=MediaOffer()) for name in "12")
+    bids = [bid(first, 9, "a", spec=VIDEO), bid(second, 8, "a", spec=VIDEO), bid(second, 1, "b", spec=VIDEO)]
+    assert told(select(bids, ONE)) == [("1", "a", 9), ("2", "b", 1)]
+
+
+def test_a_hybrid_pod_fills_its_dynamic_part_from_the_advertisers_left() -> None:
+    """One impression with a place of its own, one with several; many bids for the latter, whatever the exchange takes
+    elsewhere."""
+    fixed, dynamic = Slot("1", video=MediaOffer()), Slot("2", video=MediaOffer(pod_s=30, pod_ads=4))
+    bids = [bid(dynamic, 9, "a", spec=VIDEO), bid(dynamic, 5, "b", spec=VIDEO), bid(dynamic, 4, "c", spec=VIDEO)]
+    bids += [bid(fixed, 7, "a", spec=VIDEO)]
+    assert told(select(bids, ONE)) == [("2", "b", 5), ("2", "c", 4), ("1", "a", 7)]
+
+
+@pytest.mark.parametrize(("price", "formats"), [(10, [Format.BANNER]), (9, [Format.VIDEO, Format.VIDEO])])
+def test_another_format_of_a_pods_slot_must_be_worth_more_than_the_pod(price: int, formats: list[Format]) -> None:
+    """The videos bring 9 together."""
+    slot = banner("1", video=MediaOffer(pod_s=30))
+    bids = [bid(slot, price, "a"), bid(slot, 5, "b", spec=VIDEO), bid(slot, 4, "c", spec=VIDEO)]
+    assert [each.candidate.creative.spec.format for each in select(bids, ONE)] == formats
+
+
+def test_several_slots_get_their_bids_in_order() -> None:
+    """That of the candidates, which is the request's."""
+    slots = [banner(str(number)) for number in range(3)]
+    bids = [bid(slot, number + 1, f"a{number}") for number, slot in enumerate(slots)]
+    assert [slot for slot, _, _ in told(select(bids, ONE))] == ["0", "1", "2"]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 4), st.integers(1, 99), st.sampled_from("abcdefg"), st.booleans()), max_size=24),
+    st.integers(1, 3),
+    st.booleans(),
+)
+def test_rules_hold_for_any_bids(
+    offers: list[tuple[int, int, str, bool]], bids_per_imp: int, deals_beside_open: bool
+) -> None:
+    """An advertiser in one slot, no more bids than the exchange takes, each one of those offered."""
+    deal = Deal("d")
+    slots = [banner(str(number)) for number in range(4)] + [Slot("4", video=MediaOffer(pod_s=60, pod_ads=3))]
+    bids = [
+        bid(slots[slot], price, name, deal=deal if dealt else None, spec=VIDEO if slot == 4 else BANNER)
+        for slot, price, name, dealt in offers
+    ]
+    exchange = Exchange("x", bids_per_imp=bids_per_imp, deals_beside_open=deals_beside_open)
+    chosen = select(bids, exchange)
+    assert bool(chosen) == bool(bids)
+    places: dict[str, set[str]] = {}
+    for each in chosen:
+        assert any(each is offered for offered in bids)
+        places.setdefault(each.candidate.campaign.advertiser_id, set()).add(each.candidate.slot.id)
+    assert all(len(slots_of_one) == 1 for slots_of_one in places.values())
+    for slot in slots[:4]:
+        here = [each for each in chosen if each.candidate.slot is slot]
+        dealt = sum(each.candidate.deal is not None for each in here)
+        assert len(here) - dealt <= bids_per_imp
+        assert dealt <= 1 if deals_beside_open else len(here) <= bids_per_imp

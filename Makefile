@@ -7,7 +7,7 @@ SHELL := /bin/sh
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command "make lock"
 
-.PHONY: help setup demo serve test check coverage format lock clean
+.PHONY: help setup demo serve test check coverage format docs lock clean
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -43,6 +43,9 @@ coverage: $(STAMP) ## The tests again, with the coverage of the bidder and its s
 format: $(STAMP) ## Format the sources
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(STAMP) ## Write docs/openrtb.md anew, from what the bidder does
+	@$(BIN)/python docs/make_openrtb.py
 
 lock: $(STAMP) ## Lock the dependencies anew, by hash, for every platform
 	$(LOCK) pyproject.toml -o requirements/bidder.txt

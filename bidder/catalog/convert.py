@@ -18,6 +18,7 @@ from bidder.domain import (
     NOTHING,
     Campaign,
     Circle,
+    Companion,
     Creative,
     CreativeSpec,
     Format,
@@ -144,7 +145,7 @@ class Converter:
     def _audio(self, source: doc.Audio, common: dict[str, Any], shared: dict[str, Any]) -> Creative:
         files = tuple(MediaFile(m.url, self._one(m.mime), 0, 0, m.bitrate_kbps, m.delivery) for m in source.media)
         spec = CreativeSpec(Format.AUDIO, **self._played(source, files), **shared)
-        return Creative(spec=self._one(spec), media=files, skip_after_s=source.skip_after_s, **common)
+        return self._player(source, spec, files, common)
 
     def _video(self, source: doc.Video, common: dict[str, Any], shared: dict[str, Any]) -> Creative:
         files = tuple(MediaFile(m.url, self._one(m.mime), m.w, m.h, m.bitrate_kbps, m.delivery) for m in source.media)
@@ -156,7 +157,18 @@ class Converter:
             **self._played(source, files),
             **shared,
         )
-        return Creative(spec=self._one(spec), media=files, skip_after_s=source.skip_after_s, **common)
+        return self._player(source, spec, files, common)
+
+    def _player(
+        self, source: doc.Video | doc.Audio, spec: CreativeSpec, files: tuple[MediaFile, ...], common: dict[str, Any]
+    ) -> Creative:
+        companions = tuple(
+            Companion(each.url, self._one(each.mime), each.w, each.h, each.landing_url or source.landing_url)
+            for each in source.companions
+        )
+        return Creative(
+            spec=self._one(spec), media=files, skip_after_s=source.skip_after_s, companions=companions, **common
+        )
 
     def _played(self, source: doc.Video | doc.Audio, files: tuple[MediaFile, ...]) -> dict[str, Any]:
         return {

@@ -197,12 +197,23 @@ class VideoFile(Part):
     delivery: f.Delivery = 2
 
 
+class Companion(Part):
+    """An image that may stand beside the ad. Its landing page is the ad's where it has none of its own."""
+
+    url: f.Url
+    w: _Size
+    h: _Size
+    mime: f.Mime = "image/jpeg"
+    landing_url: f.Url | None = None
+
+
 class _Played(CreativePart):
     duration_s: _Duration
     media: Sequence[AudioFile | VideoFile]
     protocols: list[f.Protocol] = Field(min_length=1)
     skippable: bool = False
     skip_after_s: int = Field(0, ge=0)
+    companions: tuple[Companion, ...] = Field((), max_length=20)
 
     @model_validator(mode="after")
     def _skips_within(self) -> Self:
@@ -215,6 +226,7 @@ class _Played(CreativePart):
     def assets(self) -> Iterator[str]:
         yield from super().assets()
         yield from (media.url for media in self.media)
+        yield from (companion.url for companion in self.companions)
 
 
 class Video(_Played):

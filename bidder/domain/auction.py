@@ -65,6 +65,8 @@ class MediaOffer:
     max_bitrate_kbps: int | None = None
     position: int = 0
     placement: int = 0  # plcmt, or 2.5's placement where only that stands
+    companions: tuple[BannerOffer, ...] = ()  # companionad: where an image may stand beside the ad
+    companion_types: frozenset[int] = NO_CODES  # companiontype: 1 static, 2 HTML, 3 iframe; empty = any
     floor_per_second_micros: int | Fraction | None = None  # mincpmpersec
     duration_floors: DurationFloors = ()  # durfloors
     aspect: tuple[int, int] | None = None  # boxingallowed 0: of the player, and of the ad; None = letter-boxing is fine

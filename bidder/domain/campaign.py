@@ -108,6 +108,17 @@ class MediaFile:
 
 
 @dataclass(slots=True, frozen=True)
+class Companion:
+    """A static image beside a video or audio ad."""
+
+    url: str
+    mime: str
+    width: int
+    height: int
+    landing_url: str
+
+
+@dataclass(slots=True, frozen=True)
 class CreativeSpec:
     """What decides whether a creative fits a slot; shared by all creatives that are alike in it, so that a slot is held
     against each spec once and not against each creative."""
@@ -142,6 +153,7 @@ class Creative:
     html: str = ""  # banner; may hold ${CLICK_URL}, replaced by the click tracker's URL
     media: tuple[MediaFile, ...] = ()
     skip_after_s: int = 0
+    companions: tuple[Companion, ...] = ()
     title: str = ""
     texts: tuple[NativeText, ...] = ()
     images: tuple[NativeImage, ...] = ()

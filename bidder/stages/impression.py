@@ -42,6 +42,9 @@ USUAL_ASPECT = (16, 9)
 """Of a player that does not say its size: the window that `boxingallowed` speaks of (§3.2.7)."""
 
 
+MAX_COMPANIONS = 16
+"""Places for companions that are read of one video or audio slot."""
+
 MOST_MONEY = 1e15
 """Currency units; a floor above it is as good as any."""
 
@@ -195,6 +198,8 @@ def _media(media: Video | Audio) -> MediaOffer | None:
         delivery=_codes(media.get("delivery")),
         min_bitrate_kbps=media.get("minbitrate"),
         max_bitrate_kbps=media.get("maxbitrate"),
+        companions=tuple([_banner(banner) for banner in media.get("companionad", ())[:MAX_COMPANIONS]]),
+        companion_types=_codes(media.get("companiontype")),
         floor_per_second_micros=None if per_second is None else exact_micros(per_second),
         duration_floors=_duration_floors(by_duration) if by_duration else (),
         pod_s=pod_s,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bidder.domain import Creative, Format, MediaFile, MediaOffer
+from bidder.domain import BannerOffer, Companion, Creative, Format, MediaFile, MediaOffer
 from bidder.stages.markup.escaping import attribute, cdata, clean, url
 from bidder.stages.markup.notices import BID_ID, TRAIL, Notices
 
@@ -25,6 +25,8 @@ _FOUR = frozenset({VAST40, VAST41, VAST42, VAST43})
 _HAS_SERVING_ID = _FOUR - {VAST40}
 _HAS_ID_VALUE = frozenset({VAST40, VAST41})  # UniversalAdId said its id twice
 _FILES = "\x03"  # stands in the document where the media files go
+_COMPANIONS = "\x04"  # and the companions
+_STATIC = 1  # companiontype: an image
 _EVENTS = ("start", "firstQuartile", "midpoint", "thirdQuartile", "complete")
 _UNCATEGORISED = "IAB24"  # DAAST wants a category even where the campaign has none
 
@@ -46,7 +48,7 @@ def choose_protocol(format: Format, offered: frozenset[int], able: frozenset[int
 class Vast:
     """The document for one creative in one version, ready but for the files that the player takes and the bid's ids."""
 
-    __slots__ = ("_after", "_before", "_files")
+    __slots__ = ("_after", "_before", "_companions", "_end", "_files", "_identity")
 
     def __init__(
         self,
@@ -58,7 +60,11 @@ class Vast:
     ) -> None:
         self._files = tuple((file, _media_file(creative, file, protocol)) for file in creative.media)
         document = _document(creative, protocol, skippable, notices, categories)
-        self._before, _, self._after = document.partition(_FILES)
+        self._before, _, after = document.partition(_FILES)
+        self._after, _, self._end = after.partition(_COMPANIONS)
+        self._identity = _universal_ad_id(creative, protocol)
+        known = () if protocol == DAAST else creative.companions
+        self._companions = tuple((each, _companion(each, protocol, notices)) for each in known)
 
     def render(self, offer: MediaOffer, trail: str, bid_id: str) -> str:
         """The markup for one bid. `trail`: see `notices.trail`; `bid_id` is percent-encoded.
@@ -66,7 +72,18 @@ class Vast:
         Where no file meets the offer's type, delivery and bitrate at once, every file is sent: the player chooses."""
         files = [xml for file, xml in self._files if plays(file, offer)] or [xml for _, xml in self._files]
         before = self._before.replace(TRAIL, trail).replace(BID_ID, bid_id)
-        return before + "".join(files) + self._after.replace(TRAIL, trail)
+        beside = self._beside(offer, trail) if self._companions and offer.companions else ""
+        return before + "".join(files) + self._after.replace(TRAIL, trail) + beside + self._end
+
+    def _beside(self, offer: MediaOffer, trail: str) -> str:
+        """The companions that the slot has a place for, as a creative of their own; "": none."""
+        if offer.companion_types and _STATIC not in offer.companion_types:
+            return ""
+        taken = [xml for each, xml in self._companions if any(_takes(place, each) for place in offer.companions)]
+        if not taken:
+            return ""
+        images = "".join(taken).replace(TRAIL, trail)
+        return f"<Creative><CompanionAds>{images}</CompanionAds>{self._identity}</Creative>"
 
 
 def plays(file: MediaFile, offer: MediaOffer) -> bool:
@@ -76,6 +93,25 @@ def plays(file: MediaFile, offer: MediaOffer) -> bool:
         and (not offer.delivery or file.delivery in offer.delivery)
         and (not offer.min_bitrate_kbps or file.bitrate_kbps >= offer.min_bitrate_kbps)
         and (not offer.max_bitrate_kbps or file.bitrate_kbps <= offer.max_bitrate_kbps)
+    )
+
+
+def _takes(place: BannerOffer, companion: Companion) -> bool:
+    """Whether an image of this size and type may stand there (section 3.2.6, as a companion)."""
+    sized = not place.sizes or (companion.width, companion.height) in place.sizes
+    return sized and (not place.mimes or companion.mime in place.mimes)
+
+
+def _companion(companion: Companion, protocol: int, notices: Notices | None) -> str:
+    """The player opens the landing page itself; from VAST 3.0 on it calls our click tracker besides."""
+    tracking = ""
+    if notices and protocol != VAST2:
+        tracking = f"<CompanionClickTracking>{cdata(notices.click())}</CompanionClickTracking>"
+    kind = attribute(clean(companion.mime))
+    return (
+        f'<Companion width="{companion.width}" height="{companion.height}">'
+        f'<StaticResource creativeType="{kind}">{cdata(url(companion.url))}</StaticResource>'
+        f"<CompanionClickThrough>{cdata(url(companion.landing_url))}</CompanionClickThrough>{tracking}</Companion>"
     )
 
 
@@ -96,7 +132,7 @@ def _document(
         f"<AdSystem>{AD_SYSTEM}</AdSystem>"
         + _about(creative, protocol, notices, categories)
         + f'<Creatives><Creative id="{_id(creative)}">{_linear(creative, protocol, skippable, notices)}'
-        f"{_universal_ad_id(creative, protocol)}</Creative></Creatives></InLine></Ad></{root}>"
+        f"{_universal_ad_id(creative, protocol)}</Creative>{_COMPANIONS}</Creatives></InLine></Ad></{root}>"
     )
 
 

@@ -14,6 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bidder.domain import (
+    BannerOffer,
+    Companion,
     Creative,
     CreativeSpec,
     Format,
@@ -322,6 +324,44 @@ def test_interactive_file() -> None:
     file = MediaFile("https://cdn.example/ad.js", "application/javascript", 640, 360, 0)
     [found] = document(video(media=(file,)), 3).iter("MediaFile")
     assert (found.get("apiFramework"), found.get("bitrate")) == ("VPAID", None)
+
+
+COMPANIONS = (
+    Companion("https://cdn.example/300x250.png", "image/png", 300, 250, LANDING),
+    Companion("https://cdn.example/728x90.jpg", "image/jpeg", 728, 90, "https://shop.example/other?a=1&b=]]>"),
+)
+
+
+@pytest.mark.parametrize(
+    ("offer", "expected"),
+    [
+        (MediaOffer(), []),
+        (MediaOffer(companions=(BannerOffer(((300, 250),)),)), ["300x250"]),
+        (MediaOffer(companions=(BannerOffer(((300, 250),)), BannerOffer(((728, 90), (1, 1))))), ["300x250", "728x90"]),
+        (MediaOffer(companions=(BannerOffer(((160, 600),)),)), []),
+        (MediaOffer(companions=(BannerOffer(mimes=frozenset({"image/jpeg"})),)), ["728x90"]),
+        (MediaOffer(companions=(BannerOffer(),), companion_types=frozenset({1, 3})), ["300x250", "728x90"]),
+        (MediaOffer(companions=(BannerOffer(),), companion_types=frozenset({2})), []),
+    ],
+)
+@pytest.mark.parametrize("protocol", [2, 3, 7, 13])
+def test_companions_stand_where_the_slot_has_a_place_for_them(
+    protocol: int, offer: MediaOffer, expected: list[str]
+) -> None:
+    """By size, type of image and kind of companion; in a creative of their own after the film's."""
+    root = document(video(companions=COMPANIONS), protocol, offer)
+    film, *beside = root.findall("Ad/InLine/Creatives/Creative")
+    assert film.find("Linear") is not None
+    found = [companion for each in beside for companion in each.findall("CompanionAds/Companion")]
+    assert [f"{companion.get('width')}x{companion.get('height')}" for companion in found] == expected
+    assert len(beside) == bool(expected)
+    for companion in found:
+        landing = {each.url: each.landing_url for each in COMPANIONS}
+        image, page = find(companion, "StaticResource"), find(companion, "CompanionClickThrough")
+        assert page.text == landing[image.text or ""].replace("]]>", "]]%3E")
+        assert (companion.find("CompanionClickTracking") is not None) is (protocol != 2)
+    for each in beside:
+        assert (each.find("UniversalAdId") is not None) is (protocol in (7, 13))
 
 
 def test_nowhere_to_click() -> None:

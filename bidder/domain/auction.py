@@ -64,6 +64,7 @@ class MediaOffer:
     min_bitrate_kbps: int | None = None
     max_bitrate_kbps: int | None = None
     position: int = 0
+    start_delay_s: int | None = None  # 0 pre-roll, above 0 and -1 mid-roll, -2 post-roll; None = not said
     placement: int = 0  # plcmt, or 2.5's placement where only that stands
     companions: tuple[BannerOffer, ...] = ()  # companionad: where an image may stand beside the ad
     companion_types: frozenset[int] = NO_CODES  # companiontype: 1 static, 2 HTML, 3 iframe; empty = any

@@ -77,9 +77,14 @@ SLOT_ATTRIBUTES = (
     "deal",
     "child_directed",
     "known_user",
+    "pre_roll",
+    "mid_roll",
+    "post_roll",
+    "in_stream",
 )
 """What `required_attributes` and `blocked_attributes` may name. "viewable": the exchange's own viewability metric is at
-least 0.5. "skippable": the video or audio slot offers skipping."""
+least 0.5. "skippable": the video or audio slot offers skipping. "pre_roll", "mid_roll", "post_roll": when a video or
+audio ad starts. "in_stream": the video plays within content that the user asked for."""
 
 
 @dataclass(slots=True, frozen=True)

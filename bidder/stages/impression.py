@@ -198,6 +198,7 @@ def _media(media: Video | Audio) -> MediaOffer | None:
         delivery=_codes(media.get("delivery")),
         min_bitrate_kbps=media.get("minbitrate"),
         max_bitrate_kbps=media.get("maxbitrate"),
+        start_delay_s=media.get("startdelay"),
         companions=tuple([_banner(banner) for banner in media.get("companionad", ())[:MAX_COMPANIONS]]),
         companion_types=_codes(media.get("companiontype")),
         floor_per_second_micros=None if per_second is None else exact_micros(per_second),

@@ -29,6 +29,8 @@ from bidder.stages.fit import fits
 from bidder.stages.languages import ranges_over
 
 VIEWABLE = 0.5
+PRE_ROLL, GENERIC_MID_ROLL, GENERIC_POST_ROLL = 0, -1, -2  # startdelay; above 0: mid-roll, so many seconds in
+IN_STREAM = 1  # plcmt, and 2.5's placement
 HOURS_A_WEEK = 168
 
 # Dimensions in which a request has one value: the name of the fact, and the campaign's values.
@@ -283,6 +285,7 @@ def app_id(text: str) -> str:
 def slot_attributes(slot: Slot, facts: Facts) -> set[str]:
     """Which of `SLOT_ATTRIBUTES` this slot has."""
     media = slot.video or slot.audio
+    delay_s = None if media is None else media.start_delay_s
     present = (
         slot.interstitial,
         slot.rewarded,
@@ -292,5 +295,9 @@ def slot_attributes(slot: Slot, facts: Facts) -> set[str]:
         bool(slot.deals),
         facts.auction.coppa,
         facts.user_known,
+        delay_s == PRE_ROLL,
+        delay_s is not None and (delay_s > 0 or delay_s == GENERIC_MID_ROLL),
+        delay_s == GENERIC_POST_ROLL,
+        slot.video is not None and slot.video.placement == IN_STREAM,
     )
     return {name for name, is_so in zip(SLOT_ATTRIBUTES, present, strict=True) if is_so}

@@ -284,6 +284,30 @@ def test_a_native_ad_must_fill_the_required_assets(
     assert find([campaign], site(slot=Slot("1", native=NativeOffer((asset,))))) == (["c"] if fits else [])
 
 
+@pytest.mark.parametrize(
+    ("offer", "present"),
+    [
+        ({}, set()),
+        ({"start_delay_s": 0}, {"pre_roll"}),
+        ({"start_delay_s": 30}, {"mid_roll"}),
+        ({"start_delay_s": -1}, {"mid_roll"}),
+        ({"start_delay_s": -2, "placement": 1}, {"post_roll", "in_stream"}),
+        ({"start_delay_s": 0, "placement": 3, "skippable": True}, {"pre_roll", "skippable"}),
+    ],
+)
+def test_a_campaign_may_ask_for_or_refuse_what_a_video_slot_is(
+    find: Make, make_campaign: Make, make_creative: Make, offer: dict[str, Any], present: set[str]
+) -> None:
+    """When it plays, within what, and whether it can be skipped; what is not said is not so."""
+    video = (make_creative("x", VIDEO),)
+    names = ("pre_roll", "mid_roll", "post_roll", "in_stream", "skippable")
+    asking = [make_campaign(name, creatives=video, required_attributes=frozenset({name})) for name in names]
+    refusing = [make_campaign(f"not {name}", creatives=video, blocked_attributes=frozenset({name})) for name in names]
+    slot = Slot("1", video=MediaOffer(**({"mimes": frozenset({"video/mp4"})} | offer)))
+    expected = {name if name in present else f"not {name}" for name in names}
+    assert set(find(asking + refusing, site(slot=slot))) == expected
+
+
 def test_flights_begin_and_end(find: Make, make_campaign: Make) -> None:
     """Not before the start, not from the end on."""
     now = int(MONDAY_NOON_S)

@@ -95,6 +95,7 @@ class Converter:
             carriers=self._texts(device.carriers),
             languages=self._texts(device.languages),
             positions=self._codes(inventory.positions),
+            venue_types=self._texts(inventory.venues),
             sites=self._texts(inventory.sites.include),
             excluded_sites=self._texts(inventory.sites.exclude),
             apps=self._texts(inventory.apps.include),

@@ -93,6 +93,7 @@ class Inventory(Part):
     publishers: _IdChoice = Ids()
     categories: _IdChoice = Ids()
     positions: tuple[f.Position, ...] = ()
+    venues: tuple[f.LowerText, ...] = ()
 
 
 class Audience(Part):

@@ -163,6 +163,7 @@ _OS = Zipf(("android", "ios", "windows", "macos", "linux"))
 _OS_MIN = Zipf(({"ios": "15.0"}, {"android": "10"}, {"ios": "16.4", "android": "12"}))
 _CARRIERS = Zipf(["verizon", "t-mobile", "at&t", "vodafone", "o2", "orange", "docomo", "claro", "jio", "telstra"])
 _LANGUAGES = Zipf(["en", "de", "fr", "es", "ja", "pt", "it", "nl"])
+_VENUES = Zipf(["retail", "transit", "retail.gas_stations", "transit.airports", "outdoor.billboards"])
 _POSITIONS = Zipf((["above_the_fold"], ["above_the_fold", "header"], ["fullscreen"], ["below_the_fold", "footer"]))
 _REQUIRED = Zipf(("secure", "viewable", "known_user", "interstitial", "rewarded", "skippable", "deal"))
 _BLOCKED = Zipf(("child_directed", "interstitial", "rewarded", "skippable"))
@@ -214,6 +215,7 @@ _CONDITIONS: tuple[tuple[int, str, str, str, _Draw], ...] = (
     (2, "inventory", "apps", "include", lambda rng: _APPS.some(rng, 5)),
     (2, "inventory", "apps", "exclude", lambda rng: _APPS.some(rng, 5)),
     (2, "inventory", "exchanges", "", lambda rng: ["generic"]),
+    (1, "inventory", "venues", "", lambda rng: _VENUES.some(rng, 2)),
 )
 _SHARES = list(accumulate(share for share, *_ in _CONDITIONS))
 

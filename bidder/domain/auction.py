@@ -163,6 +163,7 @@ class Auction:
     domain: str = ""
     bundle: str = ""
     publisher_id: str = ""
+    venue_types: frozenset[str] = NOTHING  # of a screen, by OpenOOH, lower case
     categories: frozenset[str] = NOTHING  # of site or app, section, page and content
     content_language: str = ""
     content_genre: str = ""

@@ -50,6 +50,7 @@ class Targeting:
     carriers: frozenset[str] = NOTHING
     languages: frozenset[str] = NOTHING  # of the device
     positions: frozenset[int] = NO_CODES
+    venue_types: frozenset[str] = NOTHING  # of screens, by OpenOOH: "retail", "retail.gas_stations"
     sites: frozenset[str] = NOTHING  # domain or site.id
     excluded_sites: frozenset[str] = NOTHING
     apps: frozenset[str] = NOTHING  # app.id

@@ -22,6 +22,9 @@ from openrtb_schemas import DOOH, REQUEST, App, BidRequest, Content, Data, Devic
 MAX_SLOTS = 64
 """Impressions read of one request; the rest get no bid. Bounds the work a request can ask for."""
 
+OPEN_OOH = (1, 5)
+"""Of the taxonomies of venue types (`venuetypetax`), those that targeting knows: OpenOOH 1.0, the default, and 1.1."""
+
 MAX_SEGMENTS = 256
 """Segments of `user.data` read of one request."""
 
@@ -105,6 +108,8 @@ def _read_inventory(auction: Auction, request: BidRequest) -> None:
         place, auction.channel = site, "site"
     elif (dooh := request.get("dooh")) is not None:
         place, auction.channel = dooh, "dooh"
+        if dooh.get("venuetypetax", OPEN_OOH[0]) in OPEN_OOH:
+            auction.venue_types = frozenset([venue.lower() for venue in dooh.get("venuetype", ())])
     else:
         return
     auction.inventory_id = text(place, "id")

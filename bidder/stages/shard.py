@@ -6,7 +6,7 @@ through only campaigns that are known to keep to it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,6 +57,7 @@ _SEVERAL: tuple[tuple[str, Callable[[Campaign], Iterable[str]]], ...] = (
     ("sites", lambda c: c.targeting.sites),
     ("categories", lambda c: c.targeting.categories),
     ("segments", lambda c: c.targeting.segments),
+    ("venues", lambda c: c.targeting.venue_types),
 )
 # What a campaign avoids.
 _AVOIDED: tuple[tuple[str, Callable[[Campaign], Iterable[str]]], ...] = (
@@ -109,6 +110,7 @@ def facts_of(auction: Auction, exchange: Exchange, profile: Profile | None, now_
         "sites": sites,
         "categories": _with_parents(auction.categories),
         "segments": auction.segments | profile.segments if profile else auction.segments,
+        "venues": _with_wider(auction.venue_types),
         "countries": (auction.country,),
         "apps": (app,),
         "bundles": (auction.bundle,),
@@ -133,6 +135,17 @@ def hour_of_week(now_s: float, utc_offset_min: int | None) -> int:
     if utc_offset_min is None or abs(utc_offset_min) > 16 * 60:
         return -1
     return (int(now_s + utc_offset_min * 60) // 3600 + 3 * 24) % HOURS_A_WEEK
+
+
+def _with_wider(venues: frozenset[str]) -> Iterable[str]:
+    """ "retail.gas_stations" is also "retail"."""
+    return [name for venue in venues for name in (venue, *_wider(venue))] if venues else ()
+
+
+def _wider(venue: str) -> Iterator[str]:
+    while (dot := venue.rfind(".")) > 0:
+        venue = venue[:dot]
+        yield venue
 
 
 def _with_parents(categories: frozenset[str]) -> frozenset[str]:

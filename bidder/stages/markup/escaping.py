@@ -1,6 +1,6 @@
 """How text gets into URLs, attributes and CDATA sections.
 
-The rule kept here: what `url`, `value`, `request_value` and `parameter` return is ASCII without quotes, angle brackets,
+The rule kept here: what `url`, `value` and `request_value` return is ASCII without quotes, angle brackets,
 backslashes, spaces or control characters, so it is inert in HTML, JavaScript strings, XML and JSON; in HTML only `&` is
 left to escape.
 """
@@ -18,7 +18,6 @@ MAX_ID_CHARS = 128
 _URL_CHARS = "!#$%&()*+,-./:;=?@[]_~{}"
 # XML 1.0, section 2.2: no other character may stand in a document, escaped or not.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_ENCODED_MACRO = re.compile(r"%24%7B(AUCTION_[A-Z_]+)(?:%3A([A-Z0-9]+))?%7D")
 
 
 def clean(text: str) -> str:
@@ -41,12 +40,6 @@ def request_value(text: str) -> str:
     return value(text[:MAX_ID_CHARS])
 
 
-def parameter(target: str) -> str:
-    """A whole URL from the catalog as the value of a query parameter. The exchange's macros in it stay readable to the
-    exchange: they must never be percent-encoded (section 4.4)."""
-    return _ENCODED_MACRO.sub(_macro, quote(target.strip(), safe="", errors="replace"))
-
-
 def attribute(text: str) -> str:
     """`text` as the value of a double-quoted attribute, HTML or XML."""
     return html.escape(text, quote=True)
@@ -60,8 +53,3 @@ def cdata(text: str) -> str:
 def is_script(tracker: str) -> bool:
     """Whether a tracker is JavaScript rather than a pixel: its path ends in `.js`."""
     return tracker.partition("?")[0].partition("#")[0].endswith(".js")
-
-
-def _macro(match: re.Match[str]) -> str:
-    name, encoding = match.groups()
-    return f"${{{name}:{encoding}}}" if encoding else f"${{{name}}}"

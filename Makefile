@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.ready
 PACKAGES := openrtb_schemas bidder sagemaker_local model loadtest
 SHELL := /bin/sh
-LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate \
 	--custom-compile-command "make lock"
 
 .PHONY: help setup demo serve test check coverage format docs lock clean

@@ -15,7 +15,7 @@ from bidder.domain import NOTHING, Auction, NoBid, NoBidReason
 from bidder.stages.impression import read_slots
 from bidder.stages.languages import language_ranges
 from bidder.stages.privacy import NO_VENDOR, Forbidden, Policy, Verdict, profile_keys, redact
-from bidder.stages.reading import all_categories, browser_of, extension, text
+from bidder.stages.reading import all_categories, blocked, browser_of, extension, text
 from bidder.stages.supply import DEFAULT_POLICY, SupplyPolicy, refuses
 from openrtb_schemas import DOOH, REQUEST, App, BidRequest, Content, Data, Device, Geo, Site, unreadable_restrictions
 
@@ -88,14 +88,14 @@ def _read_terms(auction: Auction, request: BidRequest) -> None:
     auction.test = request.get("test", 0) == 1
     auction.currencies = tuple(code.upper() for code in request.get("cur", ()))
     auction.allowed_seats = frozenset(request.get("wseat", ()))
-    auction.blocked_seats = frozenset(request.get("bseat", ()))
+    auction.blocked_seats = frozenset(map(str.strip, blocked(request.get("bseat", ()))))
     if "wlang" in request or "wlangb" in request:
         auction.allowed_languages = language_ranges(request.get("wlang"), request.get("wlangb"))
     auction.category_taxonomy = request.get("cattax", 1)
-    auction.blocked_categories = frozenset(request.get("bcat", ()))
+    auction.blocked_categories = blocked(request.get("bcat", ()))
     auction.allowed_categories = frozenset(request.get("acat", ()))
-    auction.blocked_domains = frozenset(domain.lower() for domain in request.get("badv", ()))
-    auction.blocked_bundles = frozenset(request.get("bapp", ()))
+    auction.blocked_domains = blocked([domain.lower() for domain in request.get("badv", ())])
+    auction.blocked_bundles = blocked(request.get("bapp", ()))
 
 
 def _read_inventory(auction: Auction, request: BidRequest) -> None:

@@ -1,11 +1,12 @@
 """Small readings of request dicts that several parts of decoding share.
 
-The rule kept here: 2.6's place wins over 2.5's `ext` place; absent is "", never None.
+The rule kept here: 2.6's place wins over 2.5's `ext` place where it says something; absent is "", never None.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bidder.domain import NOTHING
@@ -23,6 +24,7 @@ _BROWSERS = (
     ("safari", "safari"),
 )
 MAX_USER_AGENT = 1024
+_SEPARATOR = re.compile(r"[,;|\s]+")
 
 
 def text(source: Mapping[str, Any], key: str) -> str:
@@ -31,11 +33,18 @@ def text(source: Mapping[str, Any], key: str) -> str:
 
 
 def extension(source: Mapping[str, Any], key: str) -> Any:
-    """`source[key]`, or `source["ext"][key]` where 2.5 keeps it."""
+    """`source[key]`, or `source["ext"][key]` where 2.5 keeps it. An empty text or list says nothing."""
     value = source.get(key)
-    if value is None and (ext := source.get("ext")):
-        return ext.get(key)
+    if (value is None or value in ("", [])) and (ext := source.get("ext")):
+        return ext.get(key, value)
     return value
+
+
+def blocked(entries: Sequence[str]) -> frozenset[str]:
+    """A block list. Its only entry may be a whole list in one text, "a, b": then each part is blocked too."""
+    if len(entries) == 1 and len(parts := _SEPARATOR.split(entries[0])) > 1:
+        return frozenset([entries[0], *parts])
+    return frozenset(entries)
 
 
 def all_categories(place: Mapping[str, Any], content: Mapping[str, Any]) -> frozenset[str]:

@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from loadtest.markup import Json, Violation, check_html, check_media, check_native, check_text, read_media
+from loadtest.pods import check_pods
 from loadtest.traffic import BidRequestCase
 from openrtb_schemas import RESPONSE
 
@@ -100,6 +101,7 @@ class Judge:
                     yield Violation("impid", f"there is no impression {bid['impid']!r}")
                 else:
                     yield from self._bid(request, imps[bid["impid"]], bid, seat_bid.get("seat", ""), currency)
+        yield from check_pods(imps, [bid for seat_bid in response["seatbid"] for bid in seat_bid["bid"]])
 
     def _bid(self, request: Json, imp: Json, bid: Json, seat: str, currency: str) -> Iterator[Violation]:
         yield from _identity(bid)

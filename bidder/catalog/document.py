@@ -18,6 +18,7 @@ from bidder.stages.categories import unsuitable_for_children
 
 _Size = Annotated[int, Field(gt=0, le=20_000)]
 _Frequency = Annotated[int, Field(ge=0, le=1_000_000)]
+_EITHER = (("first_in_pod", "last_in_pod"), ("first_pod", "last_pod"))
 _Duration = Annotated[int, Field(gt=0, le=7_200)]
 
 
@@ -101,8 +102,17 @@ class Audience(Part):
 
 
 class Attributes(Part):
+    """No slot is at once what two of `_EITHER` say."""
+
     required: tuple[f.SlotAttribute, ...] = ()
     blocked: tuple[f.SlotAttribute, ...] = ()
+
+    @model_validator(mode="after")
+    def _can_be(self) -> Self:
+        for one, other in _EITHER if self.required else ():
+            if one in self.required and other in self.required:
+                raise ValueError(f"{one} and {other} are both required, but no slot is said to be both")
+        return self
 
 
 class Daypart(Part):

@@ -12,11 +12,13 @@ from bidder.domain.auction import (
     MediaOffer,
     NativeAsset,
     NativeOffer,
+    Pod,
     Profile,
     Slot,
 )
 from bidder.domain.bid import Bid, Candidate, NoBid, NoBidReason, Rows, Scores
 from bidder.domain.campaign import (
+    PLACES_IN_POD,
     SLOT_ATTRIBUTES,
     Campaign,
     Circle,
@@ -39,6 +41,7 @@ __all__ = [
     "NOTHING",
     "NO_CODES",
     "NO_RATES",
+    "PLACES_IN_POD",
     "SLOT_ATTRIBUTES",
     "Auction",
     "BannerOffer",
@@ -63,6 +66,7 @@ __all__ = [
     "NativeText",
     "NoBid",
     "NoBidReason",
+    "Pod",
     "Profile",
     "Rates",
     "Rows",

@@ -48,6 +48,25 @@ class BannerOffer:
 
 
 @dataclass(slots=True)
+class Pod:
+    """The ad pod that a video or audio slot is a part of, or all of (section 7.6). Places are those of AdCOM's "slot
+    position in pod": 1 first, -1 last."""
+
+    id: str = ""  # podid: the impressions of one pod share it; "" = there is no other
+    order: int = 0  # podseq: 1 the first pod of the content, -1 the last, 0 = not said
+    place: int = 0  # slotinpod: 1, -1, 2 = one of them, 0 = not said
+    seconds: int = 0  # poddur: that all ads may fill; 0 = not said
+    most_ads: int = 0  # maxseq: that it may hold; 0 = not said
+    distinct: frozenset[int] = NO_CODES  # poddedupe: what no two ads of the pod may share
+    open_places: frozenset[int] = NO_CODES  # of a dynamic pod: those that a bid may ask for
+
+    @property
+    def is_dynamic(self) -> bool:
+        """Whether several ads may fill this part of it: a dynamic pod, or the dynamic part of a hybrid one."""
+        return self.seconds > 0 or self.most_ads > 1
+
+
+@dataclass(slots=True)
 class MediaOffer:
     """The video or audio a slot would take (sections 3.2.7, 3.2.8). Durations are in seconds, bitrates in Kbps."""
 
@@ -71,14 +90,12 @@ class MediaOffer:
     floor_per_second_micros: int | Fraction | None = None  # mincpmpersec
     duration_floors: DurationFloors = ()  # durfloors
     aspect: tuple[int, int] | None = None  # boxingallowed 0: of the player, and of the ad; None = letter-boxing is fine
-    pod_s: int = 0  # poddur: seconds that all ads of the pod may fill; 0 = not said
-    pod_ads: int = 0  # maxseq: ads that it may hold; 0 = not said
-    pod_distinct: frozenset[int] = NO_CODES  # poddedupe: what no two ads of a pod may share
+    pod: Pod | None = None
 
     @property
     def is_pod(self) -> bool:
-        """Whether several ads may fill it: a dynamic pod, or the dynamic part of a hybrid one (section 7.6)."""
-        return self.pod_s > 0 or self.pod_ads > 1
+        """Whether several ads may fill it."""
+        return self.pod is not None and self.pod.is_dynamic
 
 
 @dataclass(slots=True)

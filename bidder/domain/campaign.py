@@ -82,10 +82,19 @@ SLOT_ATTRIBUTES = (
     "mid_roll",
     "post_roll",
     "in_stream",
+    "first_in_pod",
+    "last_in_pod",
+    "first_pod",
+    "last_pod",
 )
 """What `required_attributes` and `blocked_attributes` may name. "viewable": the exchange's own viewability metric is at
 least 0.5. "skippable": the video or audio slot offers skipping. "pre_roll", "mid_roll", "post_roll": when a video or
-audio ad starts. "in_stream": the video plays within content that the user asked for."""
+audio ad starts. "in_stream": the video plays within content that the user asked for. "first_in_pod", "last_in_pod":
+the ad's place in its pod, as the exchange promises it; where a pod leaves it open, a bid that requires it asks for it.
+"first_pod", "last_pod": the pod's place within the content."""
+
+PLACES_IN_POD = {"first_in_pod": 1, "last_in_pod": -1}
+"""By slot attribute, as `slotinpod` has it (AdCOM, slot position in pod)."""
 
 
 @dataclass(slots=True, frozen=True)

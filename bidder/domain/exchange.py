@@ -54,3 +54,8 @@ class Exchange:
     price_in_adm: bool = False  # the impression tracker in the markup carries the price too
     price_macro_required: bool = False  # in adm or burl; a bid without it is refused
     vendor_id: int = 0  # the exchange's own in the Global Vendor List; 0 = not known
+
+    @property
+    def hears_places(self) -> bool:
+        """Whether a bid can say which place in a pod it is for (`slotinpod`, which 2.5 has not)."""
+        return self.version != "2.5" and "slotinpod" not in self.omitted

@@ -189,7 +189,7 @@ def _bid(auction: Auction, auction_value: str, bid: Bid, bid_id: str, prepared: 
         _add_ratio(encoded, candidate.creative.spec, slot.banner)
     if candidate.campaign.more_categories:
         _add_categories(encoded, candidate.campaign, auction.category_taxonomy)
-    if bid.slot_in_pod and exchange.version != "2.5":
+    if bid.slot_in_pod and exchange.hears_places:
         encoded["slotinpod"] = bid.slot_in_pod
     if expiry_s := _expiry_s(auction.channel, slot, candidate.creative.spec.format):
         encoded["exp"] = expiry_s

@@ -92,7 +92,7 @@ def media_fits(spec: CreativeSpec, offer: MediaOffer) -> bool:
             return False
     elif spec.duration_s < offer.min_duration_s or (offer.max_duration_s and spec.duration_s > offer.max_duration_s):
         return False
-    if offer.pod_s and spec.duration_s > offer.pod_s:
+    if (pod := offer.pod) is not None and pod.seconds and spec.duration_s > pod.seconds:
         return False
     if offer.aspect is not None and not _fills_player(spec, offer.aspect):
         return False

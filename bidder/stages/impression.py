@@ -23,6 +23,7 @@ from bidder.domain import (
     MediaOffer,
     NativeAsset,
     NativeOffer,
+    Pod,
     Slot,
 )
 from openrtb_schemas import (
@@ -44,6 +45,9 @@ USUAL_ASPECT = (16, 9)
 
 MAX_COMPANIONS = 16
 """Places for companions that are read of one video or audio slot."""
+
+PLACES = {0: frozenset({1, -1}), 1: frozenset({1}), -1: frozenset({-1}), 2: frozenset({1, -1})}
+"""By `slotinpod`: the first and last places of a pod that it may mean (AdCOM, slot position in pod)."""
 
 MOST_MONEY = 1e15
 """Currency units; a floor above it is as good as any."""
@@ -77,7 +81,18 @@ def read_slots(impressions: list[Imp]) -> list[Slot]:
     if len(slots) > 1:
         uses = Counter(slot.id for slot in slots)
         slots = [slot for slot in slots if uses[slot.id] == 1]
+        parts = [offer.pod for slot in slots for offer in (slot.video, slot.audio) if offer is not None and offer.pod]
+        if len(parts) > 1:
+            _close_places(parts)
     return slots
+
+
+def _close_places(parts: list[Pod]) -> None:
+    """A place that one impression of a pod stands for is open in no other."""
+    for part in parts:
+        if part.id and part.open_places:
+            beside = [other for other in parts if other.id == part.id and other is not part and other.place]
+            part.open_places = part.open_places.difference(*(PLACES.get(other.place, NO_CODES) for other in beside))
 
 
 def _slot(imp: Imp) -> Slot:
@@ -184,8 +199,12 @@ def _span(low: int | None, high: int | None) -> tuple[int, int] | None:
 def _media(media: Video | Audio) -> MediaOffer | None:
     """What video and audio have in common; None: its floors or its pod cannot be meant. Source: §3.2.7, §3.2.8."""
     per_second, by_duration = media.get("mincpmpersec"), media.get("durfloors")
-    pod_s, pod_ads = media.get("poddur", 0), media.get("maxseq", 0)
-    if _below_zero(None, per_second, by_duration) or pod_s < 0 or pod_ads < 0:
+    pod = None
+    if "poddur" in media or "maxseq" in media or "podid" in media or "podseq" in media or "slotinpod" in media:
+        pod = _pod(media)
+        if pod.seconds < 0 or pod.most_ads < 0:
+            return None
+    if _below_zero(None, per_second, by_duration):
         return None
     return MediaOffer(
         mimes=_texts(media.get("mimes")),
@@ -203,9 +222,22 @@ def _media(media: Video | Audio) -> MediaOffer | None:
         companion_types=_codes(media.get("companiontype")),
         floor_per_second_micros=None if per_second is None else exact_micros(per_second),
         duration_floors=_duration_floors(by_duration) if by_duration else (),
-        pod_s=pod_s,
-        pod_ads=pod_ads,
+        pod=pod,
     )
+
+
+def _pod(media: Video | Audio) -> Pod:
+    """Source: §7.6."""
+    pod = Pod(
+        id=media.get("podid", ""),
+        order=media.get("podseq", 0),
+        place=media.get("slotinpod", 0),
+        seconds=media.get("poddur", 0),
+        most_ads=media.get("maxseq", 0),
+    )
+    if pod.is_dynamic:
+        pod.open_places = PLACES.get(pod.place, NO_CODES)
+    return pod
 
 
 def _video(video: Video) -> MediaOffer | None:
@@ -222,8 +254,8 @@ def _video(video: Video) -> MediaOffer | None:
     if video.get("boxingallowed") == 0:
         width, height = video.get("w", 0), video.get("h", 0)
         offer.aspect = (width, height) if width > 0 and height > 0 else USUAL_ASPECT
-    if offer.is_pod:
-        offer.pod_distinct = _codes(video.get("poddedupe"))
+    if offer.pod is not None:
+        offer.pod.distinct = _codes(video.get("poddedupe"))
     return offer
 
 

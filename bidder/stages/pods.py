@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from itertools import accumulate
 
-from bidder.domain import Bid
+from bidder.domain import PLACES_IN_POD, Bid, Pod
 
 MAX_STEPS = 4_000
 """Bids tried for one pod: about 3 ms."""
@@ -22,16 +22,27 @@ MAX_BIDS = 16
 SAME_CATEGORY, SAME_MEDIA = 2, 4
 
 
-def fill(bids: Sequence[Bid], seconds: int, most: int, distinct: frozenset[int]) -> list[Bid]:
-    """As many guaranteed deals as go in, then the bids worth most together. `seconds`, `most`: what the pod takes; 0 =
-    not said. `distinct`: its `poddedupe`; an advertiser, its domains and a creative are never repeated, whatever it
-    says."""
+def fill(bids: Sequence[Bid], pod: Pod) -> list[Bid]:
+    """As many guaranteed deals as go in, then the bids worth most together. An advertiser, its domains and a creative
+    are never repeated, whatever the pod's `poddedupe` says. Bids that want a place in the pod ask for it from here on
+    (`slotinpod`, §7.6), one bid a place."""
+    bids = [bid for bid in bids if (place := place_of(bid)) == 0 or place in pod.open_places]
     durations = [bid.candidate.creative.spec.duration_s for bid in bids]
     above_all = sum(bid.price_micros for bid in bids) + 1
     prices = [bid.price_micros + (above_all if bid.candidate.is_guaranteed else 0) for bid in bids]
-    room = min(most or MAX_BIDS, MAX_BIDS)
-    chosen = best_set(prices, durations, conflicts(bids, distinct), seconds or sum(durations), room)
+    room = min(pod.most_ads or MAX_BIDS, MAX_BIDS)
+    chosen = best_set(prices, durations, conflicts(bids, pod.distinct), pod.seconds or sum(durations), room)
+    for position in chosen:
+        bids[position].slot_in_pod = place_of(bids[position])
     return [bids[position] for position in chosen]
+
+
+def place_of(bid: Bid) -> int:
+    """The place in a pod that the campaign wants, as `slotinpod` has it; 0 = any."""
+    required = bid.candidate.campaign.targeting.required_attributes
+    if not required:
+        return 0
+    return next((place for name, place in PLACES_IN_POD.items() if name in required), 0)
 
 
 def conflicts(bids: Sequence[Bid], distinct: frozenset[int]) -> list[int]:
@@ -55,6 +66,15 @@ def marks_of(bid: Bid, distinct: frozenset[int]) -> list[Hashable]:
     campaign, creative = bid.candidate.campaign, bid.candidate.creative
     marks: list[Hashable] = [("advertiser", campaign.advertiser_id), ("creative", creative.id)]
     marks += [("domain", domain) for domain in campaign.domains]
+    return marks + marks_asked_for(bid, distinct)
+
+
+def marks_asked_for(bid: Bid, distinct: frozenset[int]) -> list[Hashable]:
+    """The part of it that the pod or the bid asks for: category, media file, place in the pod."""
+    campaign, creative = bid.candidate.campaign, bid.candidate.creative
+    marks: list[Hashable] = []
+    if place := place_of(bid):
+        marks.append(("place", place))
     if SAME_CATEGORY in distinct:
         marks += [("category", category) for category in campaign.categories]
     if SAME_MEDIA in distinct:

@@ -2,6 +2,7 @@
 
 The rule kept here: what must be bid comes first, then what is worth most. One advertiser bids in one slot of a request
 only, guaranteed deals apart, so that no page shows it twice; within a slot each creative and each deal stands once.
+What a pod wants distinct is so in all slots of the pod (section 7.6).
 Choosing goes from the highest price down; a pod is filled after the single slots, from the advertisers that are left.
 """
 
@@ -10,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 
 from bidder.domain import Bid, Exchange, Format, Slot
-from bidder.stages.pods import fill
+from bidder.stages.pods import fill, marks_asked_for, place_of
+
+OUTSIDE_PODS = (Format.BANNER, Format.NATIVE)
 
 
 def rank(bid: Bid) -> tuple[bool, int, bool]:
@@ -48,16 +51,24 @@ def _advertiser(bid: Bid) -> list[Hashable]:
     return [("advertiser", campaign.advertiser_id), *(("domain", domain) for domain in campaign.domains)]
 
 
+def _of_pod(bid: Bid) -> list[Hashable]:
+    """What the slots of one pod may not share."""
+    slot = bid.candidate.slot
+    offer = slot.video if bid.candidate.creative.spec.format is Format.VIDEO else slot.audio
+    if offer is None or offer.pod is None or not offer.pod.id:
+        return []
+    return [(offer.pod.id, mark) for mark in marks_asked_for(bid, offer.pod.distinct)]
+
+
 def _is_free(bid: Bid, claims: dict[Hashable, str]) -> bool:
-    """Whether the advertiser bids in no other slot."""
-    if bid.candidate.is_guaranteed:
-        return True
+    """Whether the advertiser bids in no other slot, and no other slot of the pod has what it may hold once."""
     slot_id = bid.candidate.slot.id
-    return all(claims.get(mark, slot_id) == slot_id for mark in _advertiser(bid))
+    marks = _of_pod(bid) if bid.candidate.is_guaranteed else _advertiser(bid) + _of_pod(bid)
+    return all(claims.get(mark, slot_id) == slot_id for mark in marks)
 
 
 def _claim(bid: Bid, claims: dict[Hashable, str]) -> None:
-    for mark in _advertiser(bid):
+    for mark in _advertiser(bid) + _of_pod(bid):
         claims.setdefault(mark, bid.candidate.slot.id)
 
 
@@ -86,12 +97,9 @@ def _fill(slot: Slot, bids: list[Bid]) -> list[Bid]:
         playable = [bid for bid in bids if bid.candidate.creative.spec.format is kind]
         if offer is None or not playable:
             continue
-        if not offer.is_pod:
-            found = [max(playable, key=rank)]
-        else:
-            found = fill(playable, offer.pod_s, offer.pod_ads, offer.pod_distinct)
+        found = fill(playable, offer.pod) if offer.pod and offer.is_pod else [max(playable, key=rank)]
         filled = max(filled, found, key=_worth)
-    others = [bid for bid in bids if bid.candidate.creative.spec.format in (Format.BANNER, Format.NATIVE)]
+    others = [bid for bid in bids if bid.candidate.creative.spec.format in OUTSIDE_PODS and not place_of(bid)]
     return max(filled, [max(others, key=rank)], key=_worth) if others else filled
 
 

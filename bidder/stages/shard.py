@@ -6,19 +6,20 @@ through only campaigns that are known to keep to it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bidder.domain import (
     NOTHING,
-    SLOT_ATTRIBUTES,
+    PLACES_IN_POD,
     Auction,
     Campaign,
     Creative,
     CreativeSpec,
     Exchange,
     Format,
+    MediaOffer,
     Profile,
     Slot,
 )
@@ -31,6 +32,7 @@ from bidder.stages.languages import ranges_over
 VIEWABLE = 0.5
 PRE_ROLL, GENERIC_MID_ROLL, GENERIC_POST_ROLL = 0, -1, -2  # startdelay; above 0: mid-roll, so many seconds in
 IN_STREAM = 1  # plcmt, and 2.5's placement
+FIRST, LAST = 1, -1  # of podseq and slotinpod
 HOURS_A_WEEK = 168
 
 # Dimensions in which a request has one value: the name of the fact, and the campaign's values.
@@ -81,7 +83,7 @@ class Facts:
     latitude: float | None
     longitude: float | None
     auction: Auction
-    seat_names: Mapping[str, str]
+    exchange: Exchange
     user_known: bool
 
 
@@ -123,7 +125,7 @@ def facts_of(auction: Auction, exchange: Exchange, profile: Profile | None, now_
         auction.latitude,
         auction.longitude,
         auction,
-        exchange.seats,
+        exchange,
         bool(auction.profile_keys),
     )
 
@@ -239,7 +241,7 @@ class Shard:
         allowed, blocked = facts.auction.allowed_seats, facts.auction.blocked_seats
         mask = 0
         for seat, campaigns in self.by_seat.items():
-            name = facts.seat_names.get(seat, seat)
+            name = facts.exchange.seats.get(seat, seat)
             if name not in blocked and (not allowed or name in allowed):
                 mask |= campaigns
         return mask
@@ -253,11 +255,13 @@ class Shard:
             mask &= self.positions.any_of({offer.position for offer in (slot.banner, slot.video, slot.audio) if offer})
         if self.requiring or self.refusing:
             present = slot_attributes(slot, facts)
-            for attribute, campaigns in self.requiring.items():
-                if attribute not in present:
-                    mask &= ~campaigns
             for attribute, campaigns in self.refusing.items():
                 if attribute in present:
+                    mask &= ~campaigns
+            if slot.is_pod and facts.exchange.hears_places:
+                present |= _places_to_ask_for(slot)
+            for attribute, campaigns in self.requiring.items():
+                if attribute not in present:
                     mask &= ~campaigns
         return mask
 
@@ -297,20 +301,43 @@ def app_id(text: str) -> str:
 
 def slot_attributes(slot: Slot, facts: Facts) -> set[str]:
     """Which of `SLOT_ATTRIBUTES` this slot has."""
+    present = {
+        name
+        for name, is_so in (
+            ("interstitial", slot.interstitial),
+            ("rewarded", slot.rewarded),
+            ("secure", slot.secure),
+            ("viewable", slot.viewability >= VIEWABLE),
+            ("deal", slot.deals),
+            ("child_directed", facts.auction.coppa),
+            ("known_user", facts.user_known),
+        )
+        if is_so
+    }
     media = slot.video or slot.audio
-    delay_s = None if media is None else media.start_delay_s
-    present = (
-        slot.interstitial,
-        slot.rewarded,
-        slot.secure,
-        media is not None and media.skippable is True,
-        slot.viewability >= VIEWABLE,
-        bool(slot.deals),
-        facts.auction.coppa,
-        facts.user_known,
-        delay_s == PRE_ROLL,
-        delay_s is not None and (delay_s > 0 or delay_s == GENERIC_MID_ROLL),
-        delay_s == GENERIC_POST_ROLL,
-        slot.video is not None and slot.video.placement == IN_STREAM,
-    )
-    return {name for name, is_so in zip(SLOT_ATTRIBUTES, present, strict=True) if is_so}
+    return present if media is None else present.union(_media_attributes(media))
+
+
+def _media_attributes(media: MediaOffer) -> Iterator[str]:
+    if media.skippable:
+        yield "skippable"
+    if media.placement == IN_STREAM:
+        yield "in_stream"
+    delay_s = media.start_delay_s
+    if delay_s is not None:
+        if delay_s > 0 or delay_s == GENERIC_MID_ROLL:
+            yield "mid_roll"
+        elif delay_s in (PRE_ROLL, GENERIC_POST_ROLL):
+            yield "pre_roll" if delay_s == PRE_ROLL else "post_roll"
+    if (pod := media.pod) is not None:
+        if pod.order in (FIRST, LAST):
+            yield "first_pod" if pod.order == FIRST else "last_pod"
+        if pod.place in (FIRST, LAST) and not pod.is_dynamic:
+            yield "first_in_pod" if pod.place == FIRST else "last_in_pod"
+
+
+def _places_to_ask_for(slot: Slot) -> set[str]:
+    """Of a dynamic pod: a bid may be for its first or last place alone (section 7.6)."""
+    media = slot.video or slot.audio
+    pod = None if media is None else media.pod
+    return set() if pod is None else {name for name, place in PLACES_IN_POD.items() if place in pod.open_places}

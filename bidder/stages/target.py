@@ -222,7 +222,7 @@ class _Search:
         for deal in self.slot.deals:
             if deal.id not in campaign.targeting.deals:
                 continue
-            if deal.seats and self.facts.seat_names.get(campaign.seat, campaign.seat) not in deal.seats:
+            if deal.seats and self.facts.exchange.seats.get(campaign.seat, campaign.seat) not in deal.seats:
                 continue
             if deal.domains and not all(domain in deal.domains for domain in campaign.domains):
                 continue

@@ -155,6 +155,46 @@ def test_a_wrong_bid_is_found(rule: str, broken: dict[str, Any]):
     assert {violation.rule for violation in judged(broken).violations} == {rule}
 
 
+POD = {"mimes": ["video/mp4"], "maxduration": 30, "podid": "p"}
+FIXED, PART = {**POD, "slotinpod": 1}, {**POD, "poddur": 60, "poddedupe": [1, 2, 3, 4]}
+
+
+def in_pod(*bids: dict[str, Any], offers: tuple[dict[str, Any], ...] = (FIXED, PART)) -> list[str]:
+    """The rules that bids for the impressions of one pod break. They share nothing but what is said."""
+    request = {"id": "auction-1", "imp": [{"id": str(n), "video": offer} for n, offer in enumerate(offers)]}
+    told = [
+        bid("2", id=str(n), crid=str(n), adomain=[f"{n}.example"], cat=[f"IAB{n + 1}"], protocol=None)
+        | {"adm": VAST.replace("v.mp4", f"{n}.mp4")}
+        | each
+        for n, each in enumerate(bids)
+    ]
+    return [violation.rule for violation in judged(*told, request=request).violations]
+
+
+def test_bids_for_one_pod_go_together():
+    """The first place is an impression by itself; the last may be asked for, once."""
+    assert in_pod({"impid": "0"}, {"impid": "1", "slotinpod": -1}, {"impid": "1"}) == []
+    assert in_pod({"impid": "1", "slotinpod": 1}, offers=(POD, PART)) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "bids"),
+    [
+        ("slotinpod", [{"impid": "0", "slotinpod": 1}]),
+        ("slotinpod", [{"impid": "1", "slotinpod": 1}]),
+        ("slotinpod", [{"impid": "1", "slotinpod": -1}, {"impid": "1", "slotinpod": -1}]),
+        ("poddedupe", [{"impid": "1", "adomain": ["x.example"]}, {"impid": "1", "adomain": ["x.example"]}]),
+        ("poddedupe", [{"impid": "1", "cat": ["IAB1-2"]}, {"impid": "1", "cat": ["IAB1-2"]}]),
+        ("poddedupe", [{"impid": "1", "crid": "c"}, {"impid": "1", "crid": "c"}]),
+        ("poddedupe", [{"impid": "1", "adm": VAST}, {"impid": "1", "adm": VAST}]),
+        ("poddedupe", [{"impid": "1", "cat": ["IAB1-2"]}, {"impid": "2", "cat": ["IAB1-2"]}]),
+    ],
+)
+def test_bids_that_do_not_go_together_in_a_pod_are_found(rule: str, bids: list[dict[str, Any]]):
+    """A place that the impression says, one that is taken, one twice; what the pod wants distinct and is not."""
+    assert in_pod(*bids, offers=(FIXED, PART, PART)) == [rule]
+
+
 def test_a_namespace_is_no_address():
     """VAST 4 stands in a namespace whose name begins with http://: nothing is loaded from there."""
     request = changed(lambda r: r["imp"][1].update(secure=1))

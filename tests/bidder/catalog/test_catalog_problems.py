@@ -160,6 +160,11 @@ PROBLEMS: list[tuple[str, object, str]] = [
         ["rewardd"],
         "targeting.attributes.required[0]: 'rewardd' is not a slot attribute; one of interstitial, rewarded, ",
     ),
+    (
+        "targeting.attributes.required",
+        ["first_in_pod", "last_in_pod"],
+        "targeting.attributes: first_in_pod and last_in_pod are both required, but no slot is said to be both",
+    ),
     # creatives
     (
         "creatives.0.landing_url",

@@ -26,6 +26,7 @@ from bidder.domain import (
     MediaOffer,
     NativeAsset,
     NativeOffer,
+    Pod,
     Slot,
     Targeting,
 )
@@ -295,7 +296,7 @@ def test_a_deal_twice() -> None:
 
 def test_a_pod_takes_as_many_as_fill_it() -> None:
     """Its bids for one impression are not counted."""
-    slot = replace(SLOT, video=MediaOffer(pod_s=60, pod_ads=3))
+    slot = replace(SLOT, video=MediaOffer(pod=Pod(seconds=60, most_ads=3)))
     auction = replace(AUCTION, slots=[slot])
     bids = [bid(Format.VIDEO, slot, slot_in_pod=place) for place in (1, 0, -1)]
     assert kinds(ENCODER.encode(auction, bids, GENERIC), auction) == []

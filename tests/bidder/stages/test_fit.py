@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bidder.domain import BannerOffer, MediaOffer
+from bidder.domain import BannerOffer, MediaOffer, Pod
 from bidder.stages.fit import banner_fits, flexible, media_fits
 
 from ..conftest import BANNER, VIDEO  # isort: skip
@@ -80,4 +80,4 @@ def test_without_letter_boxing_the_video_has_the_players_shape(aspect: tuple[int
 @pytest.mark.parametrize(("seconds", "fits"), [(0, True), (14, False), (15, True)])
 def test_an_ad_longer_than_its_pod_does_not_fit(seconds: int, fits: bool) -> None:
     """`poddur`; 0 = not said."""
-    assert media_fits(VIDEO, MediaOffer(mimes=VIDEO.mimes, pod_s=seconds)) is fits
+    assert media_fits(VIDEO, MediaOffer(mimes=VIDEO.mimes, pod=Pod(seconds=seconds))) is fits

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bidder.domain import Bid, Campaign, Candidate, Creative, Deal, Goal, GoalKind, MediaFile, Slot, Targeting
+from bidder.domain import Bid, Campaign, Candidate, Creative, Deal, Goal, GoalKind, MediaFile, Pod, Slot, Targeting
 from bidder.stages.pods import MAX_BIDS, best_set, conflicts, fill
 
 from ..conftest import VIDEO  # isort: skip
@@ -27,6 +27,7 @@ def bid(
     category: str = "",
     media: str = "",
     guaranteed: bool = False,
+    wants: str = "",
 ) -> Bid:
     """A bid for a video; what is not named is shared with no other."""
     name = creative or f"{advertiser}-{price}-{duration_s}"
@@ -35,8 +36,9 @@ def bid(
     goal = Goal(GoalKind.CPM, 1)
     domains = (domain or f"{advertiser}.example",)
     categories = (category or f"category of {name}",)
+    targeting = Targeting(required_attributes=frozenset({wants} if wants else ()))
     campaign = Campaign(
-        name, advertiser, "s", domains, goal, 10**9, "USD", 0.1, Targeting(), (made,), categories=categories
+        name, advertiser, "s", domains, goal, 10**9, "USD", 0.1, targeting, (made,), categories=categories
     )
     deal = Deal("g", floor_micros=price, guaranteed=True) if guaranteed else None
     return Bid(Candidate(Slot("1"), campaign, made, deal), price, "USD", 0.1, floor_micros=price)
@@ -85,7 +87,7 @@ def test_no_other_choice_is_worth_more(bids: list[Bid], seconds: int, most: int,
 @given(BIDS, st.integers(0, 120), st.integers(0, 6))
 def test_a_pod_never_repeats_an_advertiser_a_domain_or_a_creative(bids: list[Bid], seconds: int, most: int) -> None:
     """And each bid is one of those given, at its own price."""
-    chosen = fill(bids, seconds, most, NONE)
+    chosen = fill(bids, Pod(seconds=seconds, most_ads=most))
     for name in (
         [each.candidate.campaign.advertiser_id for each in chosen],
         [each.candidate.creative.id for each in chosen],
@@ -100,9 +102,9 @@ def test_a_pod_never_repeats_an_advertiser_a_domain_or_a_creative(bids: list[Bid
 def test_two_short_ads_beat_a_long_one_worth_less() -> None:
     """Value counts, not the single highest price."""
     bids = [bid(10, 30, "a"), bid(6, 15, "b"), bid(5, 15, "c")]
-    assert [each.price_micros for each in fill(bids, 30, 4, NONE)] == [6, 5]
-    assert [each.price_micros for each in fill(bids, 30, 1, NONE)] == [10]
-    assert [each.price_micros for each in fill(bids, 45, 0, NONE)] == [10, 6]
+    assert [each.price_micros for each in fill(bids, Pod(seconds=30, most_ads=4))] == [6, 5]
+    assert [each.price_micros for each in fill(bids, Pod(seconds=30, most_ads=1))] == [10]
+    assert [each.price_micros for each in fill(bids, Pod(seconds=45, most_ads=0))] == [10, 6]
 
 
 @pytest.mark.parametrize(
@@ -119,24 +121,45 @@ def test_two_short_ads_beat_a_long_one_worth_less() -> None:
 def test_what_the_pod_wants_distinct_is(shared: dict[str, Any], setting: frozenset[int], together: int) -> None:
     """`poddedupe`: by category or media file on demand; by advertiser's domain and creative always."""
     bids = [bid(6, 15, "a", **shared), bid(5, 15, "b", **shared)]
-    assert len(fill(bids, 60, 4, setting)) == together
+    assert len(fill(bids, Pod(seconds=60, most_ads=4, distinct=setting))) == together
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(1, 50), st.sampled_from(["", "first_in_pod", "last_in_pod"])), max_size=9),
+    st.sampled_from([NONE, frozenset({1}), frozenset({-1}), frozenset({1, -1})]),
+)
+def test_a_place_is_asked_for_once_and_only_where_it_is_open(
+    wants: list[tuple[int, str]], open_: frozenset[int]
+) -> None:
+    """The best of those that want it; who wants none names none."""
+    bids = [bid(price, 15, f"a{n}", wants=place) for n, (price, place) in enumerate(wants)]
+    chosen = fill(bids, Pod(open_places=open_))
+    best = {
+        place: max((price for price, name in wants if name == wanted), default=0)
+        for wanted, place in (("first_in_pod", 1), ("last_in_pod", -1))
+        if place in open_
+    }
+    asked = {each.slot_in_pod: each.price_micros for each in chosen if each.slot_in_pod}
+    assert asked == {place: price for place, price in best.items() if price}
+    assert len(chosen) == len(asked) + sum(not name for _, name in wants)
 
 
 def test_guaranteed_deals_go_in_first() -> None:
     """Though the pod would be worth more without."""
     bids = [bid(1, 30, "g", guaranteed=True), bid(50, 15, "a"), bid(60, 30, "b")]
-    assert [each.price_micros for each in fill(bids, 45, 4, NONE)] == [1, 50]
+    assert [each.price_micros for each in fill(bids, Pod(seconds=45, most_ads=4))] == [1, 50]
 
 
 def test_a_pod_that_states_no_limits_is_bounded() -> None:
     """Not every bid there is."""
-    assert len(fill([bid(n + 1, 15, f"a{n}") for n in range(40)], 0, 0, NONE)) == MAX_BIDS
+    assert len(fill([bid(n + 1, 15, f"a{n}") for n in range(40)], Pod())) == MAX_BIDS
 
 
 def test_nothing_fits_nothing() -> None:
     """No bids, or none short enough."""
-    assert fill([], 30, 2, NONE) == []
-    assert fill([bid(5, 31, "a")], 30, 2, NONE) == []
+    assert fill([], Pod(seconds=30)) == []
+    assert fill([bid(5, 31, "a")], Pod(seconds=30)) == []
 
 
 def test_the_search_is_bounded_and_still_good() -> None:

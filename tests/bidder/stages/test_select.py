@@ -23,6 +23,7 @@ from bidder.domain import (
     Goal,
     GoalKind,
     MediaOffer,
+    Pod,
     Slot,
     Targeting,
 )
@@ -119,7 +120,7 @@ def test_a_structured_pod_has_no_advertiser_twice() -> None:
 def test_a_hybrid_pod_fills_its_dynamic_part_from_the_advertisers_left() -> None:
     """One impression with a place of its own, one with several; many bids for the latter, whatever the exchange takes
     elsewhere."""
-    fixed, dynamic = Slot("1", video=MediaOffer()), Slot("2", video=MediaOffer(pod_s=30, pod_ads=4))
+    fixed, dynamic = Slot("1", video=MediaOffer()), Slot("2", video=MediaOffer(pod=Pod(seconds=30, most_ads=4)))
     bids = [bid(dynamic, 9, "a", spec=VIDEO), bid(dynamic, 5, "b", spec=VIDEO), bid(dynamic, 4, "c", spec=VIDEO)]
     bids += [bid(fixed, 7, "a", spec=VIDEO)]
     assert told(select(bids, ONE)) == [("2", "b", 5), ("2", "c", 4), ("1", "a", 7)]
@@ -128,7 +129,7 @@ def test_a_hybrid_pod_fills_its_dynamic_part_from_the_advertisers_left() -> None
 @pytest.mark.parametrize(("price", "formats"), [(10, [Format.BANNER]), (9, [Format.VIDEO, Format.VIDEO])])
 def test_another_format_of_a_pods_slot_must_be_worth_more_than_the_pod(price: int, formats: list[Format]) -> None:
     """The videos bring 9 together."""
-    slot = banner("1", video=MediaOffer(pod_s=30))
+    slot = banner("1", video=MediaOffer(pod=Pod(seconds=30)))
     bids = [bid(slot, price, "a"), bid(slot, 5, "b", spec=VIDEO), bid(slot, 4, "c", spec=VIDEO)]
     assert [each.candidate.creative.spec.format for each in select(bids, ONE)] == formats
 
@@ -151,7 +152,9 @@ def test_rules_hold_for_any_bids(
 ) -> None:
     """An advertiser in one slot, no more bids than the exchange takes, each one of those offered."""
     deal = Deal("d")
-    slots = [banner(str(number)) for number in range(4)] + [Slot("4", video=MediaOffer(pod_s=60, pod_ads=3))]
+    slots = [banner(str(number)) for number in range(4)] + [
+        Slot("4", video=MediaOffer(pod=Pod(seconds=60, most_ads=3)))
+    ]
     bids = [
         bid(slots[slot], price, name, deal=deal if dealt else None, spec=VIDEO if slot == 4 else BANNER)
         for slot, price, name, dealt in offers

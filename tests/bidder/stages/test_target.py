@@ -19,6 +19,7 @@ from bidder.domain import (
     MediaOffer,
     NativeAsset,
     NativeOffer,
+    Pod,
     Profile,
     Rates,
     Slot,
@@ -420,7 +421,7 @@ def test_a_pod_gets_a_candidate_of_each_duration(
 ) -> None:
     """And more candidates than another slot: it takes several ads."""
     creatives = tuple(make_creative(f"v{n}", VIDEO, duration_s=seconds) for n, seconds in enumerate((15, 15, 30, 90)))
-    slot = Slot("1", video=MediaOffer(mimes=frozenset({"video/mp4"}), pod_s=60))
+    slot = Slot("1", video=MediaOffer(mimes=frozenset({"video/mp4"}), pod=Pod(seconds=60)))
     index = compile_index([make_campaign(f"c{n}", creatives=creatives) for n in range(20)])
     found = target(site(slot=slot), exchange, None, index, rates, MONDAY_NOON_S, 2)
     assert len(found) == POD_CANDIDATES

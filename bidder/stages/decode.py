@@ -47,6 +47,8 @@ def decode(body: bytes, policy: Policy = NO_VENDOR, supply: SupplyPolicy = DEFAU
         _insist_on_json(body)
     if (reason := refuses(request, supply)) is not None:
         return NoBid(reason, request["id"], "source.schain")
+    if _requires_transparency(request):
+        return NoBid(NoBidReason.NO_CAMPAIGN, request["id"], "regs.ext.dsa: no campaign says who is behind it")
     verdict = redact(request, policy)
     auction = Auction(id=request["id"], slots=[])
     _read_terms(auction, request)
@@ -54,7 +56,7 @@ def decode(body: bytes, policy: Policy = NO_VENDOR, supply: SupplyPolicy = DEFAU
     device = request.get("device") or {}
     _read_device(auction, device)
     _read_user(auction, request, device, verdict)
-    auction.slots = read_slots(request["imp"][:MAX_SLOTS])
+    auction.slots = read_slots(request["imp"], MAX_SLOTS)
     if auction.tmax_ms is not None and auction.tmax_ms <= 0:
         return NoBid(NoBidReason.INSUFFICIENT_TIME, auction.id, f"tmax: {auction.tmax_ms} leaves no time to bid")
     for slot in auction.slots:
@@ -80,6 +82,14 @@ def _refuse(body: bytes, error: ValidationError) -> NoBid:
         place = ".".join(str(step) for step in first["loc"]) or "body"
         raise MalformedError(f"{place}: {first['msg']}") from None
     return NoBid(NoBidReason.INVALID_REQUEST, str(from_json(body)["id"]), f"unreadable: {', '.join(unreadable[:5])}")
+
+
+def _requires_transparency(request: BidRequest) -> bool:
+    """Whether every bid must say who is behind the ad (Digital Services Act, IAB's extension `regs.ext.dsa`): anything
+    but 0, not asked for, and 1, not needed. Campaigns do not say it."""
+    dsa = ((request.get("regs") or {}).get("ext") or {}).get("dsa")
+    required = dsa.get("dsarequired") if isinstance(dsa, dict) else dsa
+    return required not in (None, 0, 1, "0", "1")
 
 
 def _read_terms(auction: Auction, request: BidRequest) -> None:

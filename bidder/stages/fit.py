@@ -87,10 +87,9 @@ def media_fits(spec: CreativeSpec, offer: MediaOffer) -> bool:
         return False
     if offer.linearity is not None and spec.linearity != offer.linearity:
         return False
-    if offer.required_durations_s:
-        if spec.duration_s not in offer.required_durations_s:
-            return False
-    elif spec.duration_s < offer.min_duration_s or (offer.max_duration_s and spec.duration_s > offer.max_duration_s):
+    if offer.required_durations_s and spec.duration_s not in offer.required_durations_s:
+        return False
+    if spec.duration_s < offer.min_duration_s or (offer.max_duration_s and spec.duration_s > offer.max_duration_s):
         return False
     if (pod := offer.pod) is not None and pod.seconds and spec.duration_s > pod.seconds:
         return False

@@ -7,7 +7,7 @@ no native ad.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from math import ceil
 
@@ -74,12 +74,12 @@ def exact_micros(amount: float) -> int | Fraction:
     return exact.numerator if exact.denominator == 1 else exact
 
 
-def read_slots(impressions: list[Imp]) -> list[Slot]:
-    """Slots in the request's order, without those that sell nothing. Impressions that share an id are left out: an
-    answer could mean either."""
-    slots = [slot for imp in impressions if (slot := _slot(imp)).multiplier > 0]
-    if len(slots) > 1:
-        uses = Counter(slot.id for slot in slots)
+def read_slots(impressions: list[Imp], most: int) -> list[Slot]:
+    """The first `most` slots in the request's order, without those that sell nothing. Impressions that share an id, the
+    rest included, are left out: an answer could mean either."""
+    slots = [slot for imp in impressions[:most] if (slot := _slot(imp)).multiplier > 0]
+    if len(impressions) > 1:
+        uses = Counter(imp["id"] for imp in impressions)
         slots = [slot for slot in slots if uses[slot.id] == 1]
         parts = [offer.pod for slot in slots for offer in (slot.video, slot.audio) if offer is not None and offer.pod]
         if len(parts) > 1:
@@ -101,7 +101,7 @@ def _slot(imp: Imp) -> Slot:
         id=imp["id"],
         floor_micros=micros(imp.get("bidfloor")),
         floor_currency=imp.get("bidfloorcur", "USD").upper(),
-        secure=imp.get("secure") == 1,
+        secure=imp.get("secure", 0) != 0,
         interstitial=imp.get("instl") == 1,
         rewarded=imp.get("rwdd") == 1 or _rewarded_by_prebid(imp),
         tag_id=imp.get("tagid", ""),
@@ -117,7 +117,7 @@ def _slot(imp: Imp) -> Slot:
         slot.native = _native(native)
     if pmp := imp.get("pmp"):
         slot.private = pmp.get("private_auction", 0) != 0
-        slot.deals = tuple(deal for each in pmp.get("deals", ()) if (deal := _deal(each)) is not None)
+        slot.deals = _deals(pmp.get("deals", ()))
     if (qty := imp.get("qty")) is not None:
         slot.multiplier = qty["multiplier"]
     for metric in imp.get("metric", ()):
@@ -132,6 +132,15 @@ def _rewarded_by_prebid(imp: Imp) -> bool:
     return isinstance(prebid, dict) and prebid.get("is_rewarded_inventory") == 1
 
 
+def _deals(listed: Sequence[DealObject]) -> tuple[Deal, ...]:
+    """Deals that share an id are left out: a bid could mean either."""
+    deals = tuple(deal for each in listed if (deal := _deal(each)) is not None)
+    if len(listed) > 1:
+        uses = Counter(each["id"] for each in listed)
+        deals = tuple(deal for deal in deals if uses[deal.id] == 1)
+    return deals
+
+
 def _deal(deal: DealObject) -> Deal | None:
     """None: its floors cannot be meant. Source: §3.2.12."""
     floor, per_second, by_duration = deal.get("bidfloor"), deal.get("mincpmpersec"), deal.get("durfloors")
@@ -141,7 +150,7 @@ def _deal(deal: DealObject) -> Deal | None:
         id=deal["id"],
         floor_micros=None if floor is None else micros(floor),
         floor_currency=deal.get("bidfloorcur", "USD").upper(),
-        floor_per_second_micros=None if per_second is None else exact_micros(per_second),
+        floor_per_second_micros=exact_micros(per_second) if per_second else None,
         duration_floors=_duration_floors(by_duration) if by_duration else (),
         guaranteed=deal.get("guar") == 1,
         auction_type=deal.get("at"),
@@ -220,7 +229,7 @@ def _media(media: Video | Audio) -> MediaOffer | None:
         start_delay_s=media.get("startdelay"),
         companions=tuple([_banner(banner) for banner in media.get("companionad", ())[:MAX_COMPANIONS]]),
         companion_types=_codes(media.get("companiontype")),
-        floor_per_second_micros=None if per_second is None else exact_micros(per_second),
+        floor_per_second_micros=exact_micros(per_second) if per_second else None,
         duration_floors=_duration_floors(by_duration) if by_duration else (),
         pod=pod,
     )

@@ -174,6 +174,14 @@ def test_impressions_that_share_an_id_are_left_out(make_body: Body) -> None:
     assert [slot.id for slot in auction_of(make_body(imp=imps)).slots] == ["b"]
 
 
+@pytest.mark.parametrize("distance", [1, MAX_SLOTS])
+def test_an_impression_that_is_not_read_shares_its_id_too(make_body: Body, distance: int) -> None:
+    """One that sells nothing, or that stands beyond those that are read."""
+    imps = [{"id": str(number), "banner": {"w": 1, "h": 1}} for number in range(distance)]
+    imps.append({"id": "0", "banner": {"w": 1, "h": 1}, "qty": {"multiplier": 0}})
+    assert "0" not in [slot.id for slot in auction_of(make_body(imp=imps)).slots]
+
+
 def test_a_thousand_impressions_are_bounded(make_body: Body) -> None:
     """Only so many are read."""
     imps = [{"id": str(number), "banner": {"w": 1, "h": 1}} for number in range(1000)]

@@ -93,6 +93,20 @@ def test_a_deals_money_terms_are_read(slots: Make) -> None:
     assert (first.guaranteed, second.guaranteed, first.floor_currency) == (True, False, "USD")
 
 
+def test_deals_that_share_an_id_are_left_out(slots: Make) -> None:
+    """A bid could mean either."""
+    deals = [{"id": "a", "bidfloor": 1}, {"id": "b"}, {"id": "a", "bidfloor": 2}]
+    (slot,) = slots({"banner": {"w": 1, "h": 1}, "pmp": {"deals": deals}})
+    assert [deal.id for deal in slot.deals] == ["b"]
+
+
+@pytest.mark.parametrize(("secure", "is_secure"), [(0, False), (1, True), (2, True), (None, False)])
+def test_what_is_not_0_must_be_secure(slots: Make, secure: int | None, is_secure: bool) -> None:
+    """§3.2.4 knows 0 and 1."""
+    (slot,) = slots({"banner": {"w": 1, "h": 1}, "secure": secure})
+    assert slot.secure is is_secure
+
+
 @pytest.mark.parametrize(
     "terms", [{"bidfloor": -0.01}, {"mincpmpersec": -1}, {"durfloors": [{"mindur": 5, "bidfloor": -1}]}]
 )

@@ -9,11 +9,12 @@ from __future__ import annotations
 from random import Random
 
 from loadtest.slots import Json, Setting
-from loadtest.world import CONSENT_GIVEN, CONSENT_REFUSED, PHONE, TABLET, Person
+from loadtest.world import PHONE, TABLET, Person
 
 _EID_SOURCES = tuple(
     f"{name}.example" for name in ("id", "graph", "pairid", "uid", "sharedid", "crwd", "publisher-link", "lane")
 )
+_TOPICS = (0, 24, 240)  # by how much an exchange says
 
 
 def device(rng: Random, someone: Person) -> Json:
@@ -83,9 +84,8 @@ def identify(rng: Random, request: Json, setting: Setting) -> None:
     regs: Json = {}
     consents = True
     if someone.country.gdpr:
-        consents = rng.random() < 0.8
-        given = CONSENT_GIVEN if consents else CONSENT_REFUSED
-        said: Json = {} if not consents and rng.random() < 0.3 else {"consent": given}
+        consents = someone.consents
+        said: Json = {} if not consents and rng.random() < 0.3 else {"consent": someone.consent}
         user |= {"ext": said} if setting.old and said else said
         regs |= {"ext": {"gdpr": 1}} if setting.old else {"gdpr": 1}
     elif someone.country.code == "USA" and rng.random() < 0.7:
@@ -118,11 +118,12 @@ def _know(rng: Random, request: Json, setting: Setting) -> None:
         user["data"] = [{"id": "dmp-1", "name": "data.example", "segment": known + other}]
     if setting.wordy:
         topics = [
-            {"id": f"t-{rng.randrange(1000, 9999)}", "name": f"Interest group {n}", "value": "1"} for n in range(24)
+            {"id": f"t-{rng.randrange(1000, 9999)}", "name": f"Interest group {n}", "value": "1"}
+            for n in range(_TOPICS[setting.wordy])
         ]
         user["data"] = [*user.get("data", ()), {"id": "dmp-2", "name": "interests.example", "segment": topics}]
     if rng.random() < 0.55:
-        sources = rng.sample(_EID_SOURCES, rng.choice((1, 1, 2, 3, 4)) + 4 * setting.wordy)
+        sources = rng.sample(_EID_SOURCES, rng.choice((1, 1, 2, 3, 4)) + (4 if setting.wordy else 0))
         name = someone.third_party_id * (3 if setting.wordy else 1)
         eids = [{"source": source, "uids": [{"id": f"{source[0]}.{name}", "atype": 1}]} for source in sources]
         if setting.old:

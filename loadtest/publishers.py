@@ -1,13 +1,14 @@
 """The sites, apps, televisions and public screens whose space is sold: a few large ones and a long tail.
 
-The rule: data alone. Names and ids fit the demo catalog where it targets them, so that its campaigns meet their places.
+The rule: data alone. Names and ids fit the demo catalog and the generated ones where they target them, so that their
+campaigns meet their places.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from loadtest.world import Zipf
+from loadtest.zipf import Zipf
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ _APPS = (
 )  # fmt: skip
 _TV_APPS = (("films", "IAB1", "IAB1-5"), ("arena", "IAB17", "IAB17-12"), ("series", "IAB1", "IAB1-7"))
 
-
+SITE_COUNT, APP_COUNT = 2_000, 1_000
 _PUBLISHERS = {"news": "pub-news", "sports": "pub-1", "weather": "pub-2"}
 
 
@@ -55,9 +56,9 @@ def _sites() -> list[Property]:
         )
         for i, (topic, a, b) in enumerate(_SITES)
     ]
-    tail = [(i, _SITES[i % len(_SITES)]) for i in range(len(named), 215)]
+    tail = [(i, _SITES[i % len(_SITES)]) for i in range(len(named), SITE_COUNT)]
     return named + [
-        Property(f"site-{i:03d}", f"Blog {i}", f"blog-{i:03d}.example", f"{2000 + i % 40}", (a, b), topic)
+        Property(f"site-{i:03d}", f"Blog {i}", f"site-{i}.example", f"pub-{i % 300}", (a, b), topic)
         for i, (topic, a, b) in tail
     ]
 
@@ -68,9 +69,9 @@ def _apps() -> list[Property]:
                  f"{1200000000 + 7919 * i}", topic == "kids")
         for i, (topic, a, b) in enumerate(_APPS)
     ]  # fmt: skip
-    tail = [(i, _APPS[i % 9]) for i in range(len(named), 112)]
+    tail = [(i, _APPS[i % 9]) for i in range(len(named), APP_COUNT)]
     return named + [
-        Property(f"app-{i:03d}", f"{topic.title()} {i}", f"com.example.{topic}{i}", f"{3000 + i % 30}", (a, b), topic,
+        Property(f"app-{i:03d}", f"{topic.title()} {i}", f"com.example.app{i}", f"pub-{i % 200}", (a, b), topic,
                  f"{1200000000 + 7919 * i}")
         for i, (topic, a, b) in tail
     ]  # fmt: skip

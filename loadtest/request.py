@@ -26,27 +26,30 @@ _ADVERTISERS = (
 )  # fmt: skip
 _ADVERTISED_APPS = ("com.example.blockfall", "com.example.dragonvale", "com.example.stride", "com.example.crossword")
 _GENRES = ("drama", "comedy", "documentary", "sports", "news", "kids")
+_BLOCKS = (1, 4, 16)  # times as many blocked advertisers, by how much an exchange says
+_PAGE_IMPS = ((1, 2, 3, 4, 5, 6, 8), (72, 10, 8, 6, 2, 1, 1))  # counts and their weights
+_OTHER_IMPS = ((1, 2), (14, 1))
 _LANGUAGES = ("en", "es", "de", "fr", "pt", "ja", "hi")
 
 
-def bid_request(rng: Random) -> Json:
-    """One BidRequest (§3.2.1), of a person or, one in 30, for a public screen."""
+def bid_request(rng: Random, imps: int | None = None) -> Json:
+    """One BidRequest (§3.2.1), of a person or, one in 30, for a public screen; with `imps`, of so many impressions."""
     old = rng.random() < 0.4
     if rng.random() < 0.033:
-        setting = Setting("dooh", SCREENS.pick(rng), None, old=False, wordy=False)
+        setting = Setting("dooh", SCREENS.pick(rng), None, old=False, wordy=0)
     else:
         someone = person(PEOPLE.pick(rng))
         channel, where = _inventory(rng, someone)
-        setting = Setting(channel, where, someone, old, wordy=rng.random() < 0.19)
-    imps = rng.choice((1, 1, 1, 1, 1, 1, 1, 2, 3, 4)) if setting.channel == "site" else rng.choice((1,) * 14 + (2,))
-    request: Json = {"id": random_uuid(rng), "imp": [impression(rng, i + 1, setting) for i in range(imps)]}
+        setting = Setting(channel, where, someone, old, rng.choices((0, 1, 2), (810, 185, 5))[0])
+    slots = rng.choices(*(_PAGE_IMPS if setting.channel == "site" else _OTHER_IMPS))[0]
+    request: Json = {"id": random_uuid(rng), "imp": [impression(rng, i + 1, setting) for i in range(imps or slots)]}
     request[setting.channel] = _place(rng, setting)
     if setting.person is not None:
         request["device"] = device(rng, setting.person)
         request["user"] = {}
         identify(rng, request, setting)
     _terms(rng, request, setting)
-    request["source"] = _source(rng, setting, request["id"])
+    request["source"] = _source(rng, setting)
     if setting.wordy:
         floors = {
             f"{where}|{size}": 0.4 for where in ("top", "middle", "end", "side") for size in ("300x250", "728x90", "*")
@@ -80,7 +83,7 @@ def _terms(rng: Random, request: Json, setting: Setting) -> None:
     if rng.random() < 0.75:
         request["bcat"] = sorted(rng.sample(_BLOCKED_CATEGORIES, rng.choice((2, 3, 5, 8, 14, 20))))
     if rng.random() < 0.4:
-        blocked = rng.sample(range(1, 400), rng.choice((1, 3, 8, 20)) * (4 if setting.wordy else 1))
+        blocked = rng.sample(range(1, 400), rng.choice((1, 3, 8, 20)) * _BLOCKS[setting.wordy])
         request["badv"] = [f"competitor-{number:03d}.example" for number in blocked] + rng.sample(_ADVERTISERS, 2)
     if setting.channel == "app" and rng.random() < 0.2:
         request["bapp"] = [f"com.example.blocked{rng.randrange(100)}", *rng.sample(_ADVERTISED_APPS, rng.randrange(3))]
@@ -156,12 +159,13 @@ def _content(rng: Random, setting: Setting, language: str) -> Json:
     return content
 
 
-def _source(rng: Random, setting: Setting, request_id: str) -> Json:
+def _source(rng: Random, setting: Setting) -> Json:
     """Source (§3.2.2), usually with its supply chain."""
     source: Json = {"tid": random_uuid(rng), "fd": int(rng.random() < 0.3)}
     if rng.random() < 0.8:
         nodes = [
-            {"asi": f"exchange-{hop}.example", "sid": f"{setting.where.publisher_id}-{hop}", "rid": request_id, "hp": 1}
+            {"asi": f"exchange-{hop}.example", "sid": f"{setting.where.publisher_id}-{hop}", "hp": 1}
+            | {"rid": random_uuid(rng)}  # each hop's own
             for hop in range(rng.choice((1, 1, 2, 3)))
         ]
         chain = {"complete": 1, "ver": "1.0", "nodes": nodes}

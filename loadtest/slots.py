@@ -31,7 +31,7 @@ class Setting:
     where: Property
     person: Person | None  # None: a public screen
     old: bool  # written the way of 2.5
-    wordy: bool  # by an exchange that sends all it has: twice the size
+    wordy: int  # 1: by an exchange that sends all it has, twice the size; 2: with all its partners have, some 20 KB
 
     @property
     def device_type(self) -> int:

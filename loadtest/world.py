@@ -1,4 +1,4 @@
-"""The world that the traffic comes from: countries, devices, publishers and 5,000 people.
+"""The world that the traffic comes from: countries, devices and 5,000 people.
 
 The rule: data and seeded draws only. Everything is derived from `random.Random` and integer seeds, never from
 `hash()` or the clock, so that a seed means the same traffic on every platform. All names are reserved ones (RFC 2606,
@@ -7,31 +7,17 @@ RFC 5737).
 
 from __future__ import annotations
 
-import base64
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate
 from random import Random
-from typing import Generic, TypeVar
 
-T = TypeVar("T")
+from loadtest.consent import draw
+from loadtest.zipf import Zipf
 
 USERS = 5_000
 SEGMENTS = ("auto-intenders", "travel", "parents", "gamers", "finance", "seg-owns-veloce")
 PHONE, TABLET, DESKTOP, TV = 4, 5, 2, 3  # device types of AdCOM
-
-
-class Zipf(Generic[T]):
-    """Picks the item of rank r with a weight of 1 / (r + `flatness`), the best rank being 1."""
-
-    def __init__(self, items: Sequence[T], flatness: float = 0.0) -> None:
-        self.items = items
-        self.cumulative = list(accumulate(1.0 / (rank + flatness) for rank in range(1, len(items) + 1)))
-
-    def pick(self, rng: Random) -> T:
-        return rng.choices(self.items, cum_weights=self.cumulative)[0]
 
 
 # -- countries -------------------------------------------------------------------------------------------------------
@@ -204,6 +190,8 @@ class Person:
     year_of_birth: int
     gender: str
     limits_tracking: bool
+    consents: bool  # where the GDPR asks
+    consent: str  # the TC string that says so, "" where the GDPR does not ask
 
 
 @lru_cache(maxsize=USERS)
@@ -213,6 +201,7 @@ def person(number: int) -> Person:
     country = rng.choices(COUNTRIES, _COUNTRY_WEIGHTS)[0]
     device = rng.choices(DEVICES, _DEVICE_WEIGHTS)[0]
     limits = rng.random() < 0.18
+    consents = rng.random() < 0.8
     return Person(
         buyer_id=f"user-{number:06d}",
         country=country,
@@ -226,6 +215,8 @@ def person(number: int) -> Person:
         year_of_birth=rng.randrange(1945, 2007),
         gender=rng.choice("MFO"),
         limits_tracking=limits,
+        consents=consents,
+        consent=draw(rng, consents) if country.gdpr else "",
     )
 
 
@@ -234,22 +225,3 @@ PEOPLE = Zipf(range(USERS), 10)
 
 def random_uuid(rng: Random) -> str:
     return str(uuid.UUID(int=rng.getrandbits(128), version=4))
-
-
-def consent_string(granted: bool) -> str:
-    """A TCF 2.2 core string by CMP 300 that grants all purposes to all of 800 vendors, or none to anyone."""
-    decis = 17_040_672_000  # 1 January 2024, in tenths of a second
-    purposes = (1 << 24) - (1 << 14) if granted else 0  # the first ten bits
-    vendors = (1 << 800) - 1 if granted else 0
-    fields = (
-        (2, 6), (decis, 36), (decis, 36), (300, 12), (1, 12), (1, 6), (4 << 6 | 13, 12), (48, 12), (4, 6),
-        (1, 1), (0, 1), (0, 12), (purposes, 24), (0, 24), (0, 1), (4 << 6 | 13, 12), (800, 16), (0, 1),
-        (vendors, 800), (0, 16), (0, 1), (0, 12),
-    )  # fmt: skip
-    bits = "".join(f"{value:0{width}b}" for value, width in fields)
-    padded = bits + "0" * (-len(bits) % 8)
-    return base64.urlsafe_b64encode(int(padded, 2).to_bytes(len(padded) // 8, "big")).rstrip(b"=").decode()
-
-
-CONSENT_GIVEN = consent_string(granted=True)
-CONSENT_REFUSED = consent_string(granted=False)

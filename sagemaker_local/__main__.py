@@ -24,6 +24,7 @@ _EXAMPLES = """\
 examples:
   python -m sagemaker_local serve --endpoint ctr=http://127.0.0.1:8080
   python -m sagemaker_local serve --config endpoints.json --port 0
+  python -m sagemaker_local serve --endpoint ctr=canned:3       no model: a score of 0.5 a row, after 3 ms
 
 a configuration file (every field but `instances` has a default):
   {"region": "us-east-1",
@@ -62,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=URL",
-        help="an endpoint with one variant, AllTraffic, served by the container at URL; may be repeated",
+        help="an endpoint with one variant, AllTraffic, served by the container at URL (or canned:MS); may be repeated",
     )
     serve.add_argument(
         "--latency-ms", type=float, metavar="MS", help="added to every call to those given by --endpoint"

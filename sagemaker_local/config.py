@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from . import canned
 from .errors import STATUS
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -29,6 +30,9 @@ def _known_error(name: str) -> str:
 
 
 def _container_url(url: str) -> str:
+    if url.startswith(canned.SCHEME):
+        canned.parse(url)
+        return url
     parts = urlsplit(url)
     _ = parts.port  # raises ValueError where it is no port
     if parts.scheme != "http" or not parts.hostname or parts.path not in ("", "/") or parts.query:

@@ -11,6 +11,7 @@ import random
 from collections import Counter
 from typing import Any
 
+from .canned import SCHEME, CannedInstance
 from .config import Config, EndpointConfig, Faults, VariantConfig
 from .containers import Instance, State
 from .errors import ServiceError
@@ -23,13 +24,16 @@ class Variant:
         self.weight = variant.weight
         self.calls = 0
         self.injector = FaultInjector(variant.faults, rng) if variant.faults is not None else None
-        self.instances = [
-            Instance(url, config.max_container_connections, config.ping_interval_s) for url in variant.instances
+        self.instances: list[Instance | CannedInstance] = [
+            CannedInstance(url)
+            if url.startswith(SCHEME)
+            else Instance(url, config.max_container_connections, config.ping_interval_s)
+            for url in variant.instances
         ]
         self._least_outstanding = routing == "LEAST_OUTSTANDING_REQUESTS"
         self._rng = rng
 
-    def pick_instance(self) -> Instance:
+    def pick_instance(self) -> Instance | CannedInstance:
         """Raises ModelNotReadyException while a container starts, ServiceUnavailable where none can be reached."""
         ready = [instance for instance in self.instances if instance.state is State.READY]
         if not ready:
@@ -85,7 +89,7 @@ class Endpoint:
         variant.injector = FaultInjector(faults, self._rng) if faults is not None else None
 
     @property
-    def instances(self) -> list[Instance]:
+    def instances(self) -> list[Instance | CannedInstance]:
         return [instance for variant in self.variants.values() for instance in variant.instances]
 
     def snapshot(self) -> dict[str, Any]:

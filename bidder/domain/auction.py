@@ -163,7 +163,7 @@ class Auction:
     id: str
     slots: list[Slot]
     tmax_ms: int | None = None  # None = not said: the exchange's default counts
-    auction_type: int = 2
+    auction_type: int = 0  # 1 first price, 2 second price plus; 0 = not said: the exchange's default counts
     currencies: tuple[str, ...] = ()  # allowed for the answer; empty = USD
     test: bool = False
     allowed_seats: frozenset[str] = NOTHING

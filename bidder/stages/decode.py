@@ -94,7 +94,7 @@ def _requires_transparency(request: BidRequest) -> bool:
 
 def _read_terms(auction: Auction, request: BidRequest) -> None:
     auction.tmax_ms = request.get("tmax")
-    auction.auction_type = request.get("at", 2)
+    auction.auction_type = request.get("at", 0)
     auction.test = request.get("test", 0) == 1
     auction.currencies = tuple(code.upper() for code in request.get("cur", ()))
     auction.allowed_seats = frozenset(request.get("wseat", ()))

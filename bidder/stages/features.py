@@ -188,7 +188,7 @@ def context_values(auction: Auction, exchange: Exchange, profile: Profile | None
         hashed(auction.carrier),
         hashed(auction.language),
         auction.screen_width / auction.screen_height if auction.screen_height > 0 else 0.0,
-        _bounded(auction.auction_type),
+        _bounded(auction.auction_type or exchange.auction_type),
         len(auction.slots),
         auction.coppa,
         bool(auction.profile_keys),

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from bidder.domain import Exchange
+from bidder.stages.features import FEATURES
 
 Json = dict[str, Any]
 
@@ -27,6 +28,7 @@ EXPECTATIONS = {
     "unseen",
     "adm_contains",
     "adm_lacks",
+    "features",
 }
 
 
@@ -64,6 +66,9 @@ def _check_details(outcome: Any, expect: Json) -> None:
     assert _projected(outcome.response, response) == response
     if "looked_up" in expect:
         assert len(outcome.keys) == expect["looked_up"]
+    if "features" in expect:
+        row = dict(zip(FEATURES, map(float, outcome.rows.splitlines()[0].split(b",")), strict=True))
+        assert _projected(row, expect["features"]) == expect["features"]
     seen = b"\n".join([outcome.body, outcome.rows, *(key.encode() for key in outcome.keys)])
     assert [secret for secret in expect.get("unseen", ()) if secret.encode() in seen] == []
     markup = "\n".join(bid.get("adm", "") for bid in outcome.bids)

@@ -52,6 +52,16 @@ def test_hashes_are_stable_and_exact_as_float32() -> None:
     assert struct.unpack("<f", struct.pack("<f", 0xFFFFFF))[0] == 0xFFFFFF
 
 
+@pytest.mark.parametrize(("said", "usual", "counts"), [(1, 2, 1), (2, 1, 2), (0, 1, 1), (0, 2, 2), (3, 1, 3)])
+def test_the_auction_type_that_counts(rates: Rates, make_campaign: Make, said: int, usual: int, counts: int) -> None:
+    """The request's; where it says none, the exchange's."""
+    campaign, slot = make_campaign(), Slot("1")
+    auction, exchange = Auction("a", [slot], auction_type=said), Exchange("e", auction_type=usual)
+    candidate = Candidate(slot, campaign, campaign.creatives[0], None)
+    row = features([candidate], auction, exchange, None, rates, MONDAY_NOON_S).body
+    assert struct.unpack(f"<{len(FEATURES)}f", row)[FEATURES.index("auction_type")] == counts
+
+
 def test_a_row_says_what_the_auction_says(rows_of: Make) -> None:
     """A few of each part: context, slot, candidate."""
     slot = Slot("1", banner=BannerOffer(position=3), floor_micros=1_600_000, floor_currency="EUR", viewability=0.5)

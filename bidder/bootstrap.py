@@ -27,11 +27,13 @@ from bidder.server.app import make_app
 from bidder.server.debug import add_explain
 from bidder.server.lag import LoopLag
 from bidder.server.lane import App, BidLane
+from bidder.server.notices import NoticeDesk
 from bidder.stages.encode import Encoder
 from bidder.stages.features import FEATURES, FEATURES_VERSION
 from bidder.stages.privacy import Policy
 from bidder.stages.supply import SupplyPolicy
 from bidder.stages.target import CampaignIndex
+from bidder.stages.winning_price import PriceKeys, read_keys
 from bidder.state.embedded import EmbeddedProfiles
 from bidder.state.profiles import ProfileStore
 from bidder.state.valkey import ValkeyProfiles
@@ -120,7 +122,7 @@ async def running(settings: Settings) -> AsyncIterator[Bidder]:
         pipeline = pipeline_of(settings, catalog, profiles, inference, rates, supply, metrics)
         readiness = Readiness(inference)
         explainer = explainer_of(settings, catalog, profiles, inference, rates, supply)
-        app = app_of(settings, pipeline, explainer, catalog, exchanges, metrics, readiness)
+        app = app_of(settings, pipeline, explainer, catalog, exchanges, rates, metrics, readiness)
         _start(stack, readiness.watch_endpoint())
         lag = LoopLag(metrics.loop_lag.observe)
         lag.start()
@@ -149,7 +151,8 @@ def _start(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
 
 def catalog_of(settings: Settings, rates: Rates | None) -> CatalogStore[Compiled]:
     def compiled(campaigns: Sequence[Campaign]) -> Compiled:
-        return Compiled(CampaignIndex(campaigns), Encoder(settings.notice_url))
+        by_id = {campaign.id: campaign for campaign in campaigns}
+        return Compiled(CampaignIndex(campaigns), Encoder(settings.notice_url), by_id)
 
     return CatalogStore(
         settings.catalog_uri,
@@ -245,10 +248,13 @@ def app_of(
     explainer: Explainer,
     catalog: CatalogStore[Compiled],
     exchanges: Mapping[str, Exchange],
+    rates: Rates,
     metrics: Metrics,
     readiness: Readiness,
 ) -> BidLane:
-    app = make_app(metrics, readiness.not_ready, lambda: catalog.current.campaigns)
+    keys = price_keys_of(settings, exchanges)
+    desk = NoticeDesk(catalog, exchanges, metrics, keys, frozenset({rates.base, *rates.per_base}))
+    app = make_app(metrics, readiness.not_ready, desk)
     if token := explain_token_of(settings):
         add_explain(app, explainer.explain, exchanges, token=token, max_body_bytes=settings.max_body_bytes)
     return BidLane(
@@ -259,6 +265,18 @@ def app_of(
         max_body_bytes=settings.max_body_bytes,
         max_in_flight=settings.max_in_flight,
     )
+
+
+def price_keys_of(settings: Settings, exchanges: Mapping[str, Exchange]) -> Mapping[str, PriceKeys]:
+    """By exchange. ValueError: what is wrong, without what was given."""
+    try:
+        keys = read_keys(settings.price_keys.get_secret_value())
+    except ValueError as error:
+        raise ValueError(f"BIDDER_PRICE_KEYS: {error}") from None
+    for number, name in enumerate(keys, 1):
+        if name not in exchanges or exchanges[name].notice_price != "google":
+            raise ValueError(f"BIDDER_PRICE_KEYS: entry {number} is for no exchange whose notice_price is 'google'")
+    return keys
 
 
 def explain_token_of(settings: Settings) -> str:

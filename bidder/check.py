@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from bidder.bootstrap import catalog_of, inference_of, load_exchanges_of, load_rates_of, profiles_of
+from bidder.bootstrap import catalog_of, inference_of, load_exchanges_of, load_rates_of, price_keys_of, profiles_of
 from bidder.catalog import CatalogError
 from bidder.config import Settings
 from bidder.exchanges import ExchangesError
@@ -54,7 +54,11 @@ async def _catalog(settings: Settings) -> str:
 
 
 async def _exchanges(settings: Settings) -> str:
-    return ", ".join(sorted(await load_exchanges_of(settings)))
+    exchanges = await load_exchanges_of(settings)
+    keys = price_keys_of(settings, exchanges)
+    locked = [name for name, exchange in exchanges.items() if exchange.notice_price == "google" and name not in keys]
+    unread = f"; without BIDDER_PRICE_KEYS no price of {', '.join(locked)} can be read" if locked else ""
+    return ", ".join(sorted(exchanges)) + unread
 
 
 async def _rates(settings: Settings) -> str:

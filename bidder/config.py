@@ -38,6 +38,9 @@ class Settings(BaseSettings):
     profiles_path: Path | None = Field(None, description="user profiles for the embedded store, JSON lines")
     state_url: str = Field("embedded", description='"embedded", or redis:// or rediss://')
     explain_token: SecretStr = Field(SecretStr(""), description="turns POST /debug/explain on; what callers must send")
+    price_keys: SecretStr = Field(
+        SecretStr(""), description='of exchanges that encrypt prices: "google=ENCRYPTION:INTEGRITY", in Base64'
+    )
     notice_url: str = Field("", description="public base URL for notices and trackers; empty: none are sent")
 
     endpoint_name: str = Field("", description="SageMaker endpoint; empty: bids on the campaigns' priors")

@@ -23,7 +23,7 @@ _ANSWERS: _Columns = (
     ("gzip", lambda e: e.compression),
     ("currency", lambda e: e.currency),
     ("price", lambda e: f"{e.price_unit}, {e.price_decimals} decimals"),
-    ("auction", lambda e: {None: "as the request says", 1: "first price", 2: "second price"}[e.auction_type]),
+    ("if it says no `at`", lambda e: "first price" if e.auction_type == 1 else "second price"),
     ("bids an imp", lambda e: f"{e.bids_per_imp}{' + deals' if e.deals_beside_open else ''}"),
     ("seats read", lambda e: e.max_seatbids or "all"),
 )
@@ -39,6 +39,7 @@ _BIDS: _Columns = (
 _NOTICES: _Columns = (
     ("called", lambda e: _codes(e.notices)),
     ("price macro", lambda e: f"`{e.price_macro}`"),
+    ("price written", lambda e: {"plain": "CPM", "micros": "micro-units", "google": "encrypted"}[e.notice_price]),
     ("price in the markup", lambda e: "yes" if e.price_in_adm else ""),
     ("macro required", lambda e: "yes" if e.price_macro_required else ""),
     ("spelled otherwise", lambda e: ", ".join(f"{name}: `{text}`" for name, text in e.macros.items() if text)),

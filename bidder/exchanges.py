@@ -75,7 +75,8 @@ class _Profile(BaseModel):
     currency: Annotated[str, matching(CURRENCY, A_CURRENCY)] = "USD"
     price_unit: Literal["cpm", "micros"] = "cpm"
     price_decimals: int = Field(6, ge=0, le=6)
-    auction_type: Literal[1, 2] | None = None
+    notice_price: Literal["plain", "micros", "google"] | None = None
+    auction_type: Literal[1, 2] = 2
     bids_per_imp: int = Field(1, gt=0, le=100)
     deals_beside_open: bool = False
     max_seatbids: int = Field(0, ge=0)
@@ -176,6 +177,8 @@ def _exchange(name: str, profile: _Profile, usual: Usual) -> Exchange:
     for field in usual._fields:
         if fields[field] is None:
             fields[field] = getattr(usual, field)
+    if profile.notice_price is None:  # "same currency and units as the bid" (section 4.4)
+        fields["notice_price"] = "micros" if profile.price_unit == "micros" else "plain"
     for field in ("required", "omitted", "notices"):
         fields[field] = frozenset(fields[field])
     for field in ("seats", "max_bytes", "bid_ext", "response_ext", "response_headers", "macros"):

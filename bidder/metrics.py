@@ -33,7 +33,7 @@ OUTCOMES = (
     "disconnected", "test",
 )
 NOTICES = ("win", "billing", "loss", "impression", "click", "event", "error")
-APART = ("test", "audit", "macro")  # why a notice counts for nothing
+APART = ("test", "audit", "macro", "price", "unmeasured")  # why a notice counts for nothing
 OTHER = "other"  # what stands for a label out of bounds
 
 # Seconds. Bids end between a no-bid (50 µs) and the exchange's deadline; most stages take 5 to 100 µs.
@@ -280,8 +280,12 @@ OWN: tuple[Series[Metrics], ...] = (
            lambda metrics: _by_label(metrics.self_check.violations)),
     Series("counter", "bidder_unknown_versions", "Bid requests whose x-openrtb-version is not known.", ("exchange",),
            lambda metrics: _by_label(metrics.unknown_versions)),
-    Series("counter", "bidder_notices_apart", "Notices that count for nothing, by why: test, audit, macro.",
+    Series("counter", "bidder_notices_apart", "Notices that do not count, by why: see APART.",
            ("kind", "why"), lambda metrics: metrics.notices_apart.items()),
+    Series("counter", "bidder_notice_price_micros", "Sum of the CPMs that notices told, in micro-units.",
+           ("kind", "exchange", "currency"), lambda metrics: metrics.notice_prices.items()),
+    Series("counter", "bidder_markups", "Win notices that asked for markup: served, or missing.", ("result",),
+           lambda metrics: _by_label(metrics.markups)),
     Series("gauge", "bidder_build_info", "1; the labels tell what is running.", ("version", "python"),
            lambda metrics: [((metrics.version, platform.python_version()), 1)]),
 )
@@ -358,6 +362,8 @@ class Metrics(Collector):
         self.self_check: SelfCheck = SelfCheck(check_every)
         self.notices: dict[str, int] = dict.fromkeys((*NOTICES, OTHER), 0)
         self.notices_apart: dict[tuple[str, str], int] = {(kind, why): 0 for kind in NOTICES for why in APART}
+        self.notice_prices: dict[tuple[str, str, str], int] = {}  # by kind, exchange and currency
+        self.markups: dict[str, int] = {"served": 0, "missing": 0}
         self.bid_latency: Histogram = Histogram(BID_BUCKETS)
         self.stage_latency: dict[str, Histogram] = {stage: Histogram(STAGE_BUCKETS) for stage in STAGES}
         self.loop_lag: Histogram = Histogram(LAG_BUCKETS)
@@ -406,6 +412,15 @@ class Metrics(Collector):
     def notice_apart(self, kind: str, why: str) -> None:
         """One of NOTICES came in that must not count."""
         self.notices_apart[kind, why] += 1
+
+    def notice_price(self, kind: str, exchange: str, currency: str, price_micros: int) -> None:
+        """A notice told a price. `exchange` is a configured one, `currency` one with a rate, or "": not said."""
+        key = (kind, exchange, currency)
+        self.notice_prices[key] = self.notice_prices.get(key, 0) + price_micros
+
+    def markup(self, result: str) -> None:
+        """A win notice asked for markup, which was "served" or "missing"."""
+        self.markups[result] += 1
 
     def unknown_version(self, exchange: str) -> None:
         """One request of a configured exchange names a version that is not known."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter, time
 from typing import Protocol
 
-from bidder.domain import Auction, Candidate, Exchange, NoBid, NoBidReason, Profile, Rates, Rows, Scores
+from bidder.domain import Auction, Campaign, Candidate, Exchange, NoBid, NoBidReason, Profile, Rates, Rows, Scores
 from bidder.metrics import Metrics
 from bidder.stages.decode import MalformedError, decode
 from bidder.stages.encode import Encoder
@@ -40,6 +40,7 @@ class Compiled:
 
     index: CampaignIndex
     encoder: Encoder
+    campaigns: Mapping[str, Campaign] = field(default_factory=dict)  # by id, for what comes back of bids
 
 
 class Loaded(Protocol):

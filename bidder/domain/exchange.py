@@ -30,7 +30,9 @@ class Exchange:
     currency: str = "USD"  # preferred where the request leaves a choice
     price_unit: Literal["cpm", "micros"] = "cpm"  # CPM in units of the currency, or in millionths of it
     price_decimals: int = 6  # of a CPM
-    auction_type: int | None = None  # where a request does not say: 1 first, 2 second price; None: 2
+    # how the price stands in notices: a CPM; micro-units of it; as Google encrypts it (see stages/winning_price.py)
+    notice_price: Literal["plain", "micros", "google"] = "plain"
+    auction_type: int = 2  # where a request does not say: 1 first, 2 second price
     # bids
     bids_per_imp: int = 1  # at most, without a deal; the bids of a pod are not counted
     deals_beside_open: bool = False  # M+N: bids with deals may stand beside those without (section 7.3)

@@ -12,13 +12,13 @@ from fastapi.responses import JSONResponse, Response
 
 from bidder.metrics import CONTENT_TYPE, Metrics
 from bidder.server.docs import describe_bids
-from bidder.server.notices import Campaigns, add_notices
+from bidder.server.notices import NoticeDesk, add_notices
 
 ReadyCheck = Callable[[], Mapping[str, str]]
 """What is not ready: a part and the reason, in words. Empty: all is."""
 
 
-def make_app(metrics: Metrics, not_ready: ReadyCheck, campaigns: Campaigns) -> FastAPI:
+def make_app(metrics: Metrics, not_ready: ReadyCheck, notices: NoticeDesk) -> FastAPI:
     """The application behind the bid lane."""
     app = FastAPI(
         title="RTB bidder",
@@ -39,6 +39,6 @@ def make_app(metrics: Metrics, not_ready: ReadyCheck, campaigns: Campaigns) -> F
     async def read_metrics() -> Response:
         return Response(metrics.render(), media_type=CONTENT_TYPE)
 
-    add_notices(app, metrics, campaigns)
+    add_notices(app, notices)
     describe_bids(app)
     return app

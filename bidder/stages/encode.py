@@ -28,7 +28,7 @@ from bidder.domain import (
 )
 from bidder.stages.fit import flexible
 from bidder.stages.markup.escaping import request_value, value
-from bidder.stages.markup.notices import TEST, trail
+from bidder.stages.markup.notices import TEST, UNMEASURED, trail
 from bidder.stages.prepared import MARKUP, MISSING, PRICE_MACRO, SEAT, TOO_LONG, Prepared
 
 PRICE, SEATBIDS, ANSWER_SIZE = "price", "seatbids", "answer_size"
@@ -108,13 +108,13 @@ class Encoder:
         protocol: int = 0,
         *,
         skippable: bool = False,
+        marks: str = "",
     ) -> str:
         """The markup that the win notice of a bid answers with where the profile says `markup: "nurl"` and the query
         `markup=1`. `ids` are its auction, bid and imp, as they came; `protocol` and `skippable` are those of its query
-        (`skip=1`). ValueError: this creative has no markup to fetch."""
-        auction_id, bid_id, slot_id = ids
-        bid_value = value(bid_id)
-        trailing = trail(request_value(auction_id), bid_value, request_value(slot_id))
+        (`skip=1`), `marks` those of its trail: TEST, UNMEASURED. ValueError: this creative has no markup to fetch."""
+        auction_value, bid_value, slot_value = map(request_value, ids)
+        trailing = trail(auction_value, bid_value, slot_value) + marks
         return self._prepare(campaign, creative, exchange).served(trailing, bid_value, protocol, skippable)
 
     def no_bid(self, auction_id: str, reason: NoBidReason, exchange: Exchange) -> bytes | None:
@@ -174,6 +174,8 @@ def _bid(auction: Auction, auction_value: str, bid: Bid, bid_id: str, prepared: 
     ids = trail(auction_value, bid_value, request_value(slot.id))
     if auction.test:
         ids += TEST
+    if not auction.may_measure:
+        ids += UNMEASURED
     fetch = prepared.add_markup(encoded, slot, ids, bid_value)
     for field, before, after in prepared.notices:
         encoded[field] = before + ids + after

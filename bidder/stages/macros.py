@@ -71,7 +71,7 @@ def counts(values: Iterable[str]) -> bool:
 
 def price_micros(text: str) -> int | None:
     """A price in a macro's place, in micro-units of its currency, rounded to nearest; None: none was given, or what is
-    no plain number from 0 up. Encrypted prices are None too: they need the exchange's key."""
+    no plain number from 0 up."""
     if not _NUMBER.fullmatch(text):
         return None
     return int((Decimal(text) * 1_000_000).to_integral_value())

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from bidder.bootstrap import explain_token_of
+from bidder.bootstrap import explain_token_of, price_keys_of
 from bidder.config import Settings
+from bidder.exchanges import built_in_exchanges
 from bidder.stages.features import FEATURES, FEATURES_VERSION
 from bidder.stages.privacy import profile_key
 from bidder.state.profile_file import read_profiles
@@ -158,6 +159,27 @@ def test_tokens_are_long_and_fit_into_a_header(token: str) -> None:
         explain_token_of(Settings(explain_token=SecretStr(token)))
     assert explain_token_of(Settings(explain_token=SecretStr("a-token-of-a-test"))) == "a-token-of-a-test"
     assert explain_token_of(Settings()) == ""
+
+
+def test_keys_that_cannot_be_are_refused_and_not_repeated() -> None:
+    """Neither those that are no keys, nor those of an exchange that encrypts nothing."""
+    done = run("serve", port="0", price_keys="google=hush-hush:hush-hush")
+    assert done.returncode == 2
+    assert "BIDDER_PRICE_KEYS: entry 1 is not usable" in done.stderr
+    assert "hush" not in done.stdout + done.stderr
+    key = "A" * 43 + "="
+    settings = Settings(price_keys=SecretStr(f"generic={key}:{key}"))
+    with pytest.raises(ValueError, match="entry 1 is for no exchange whose notice_price is 'google'"):
+        price_keys_of(settings, built_in_exchanges())
+    assert price_keys_of(Settings(), built_in_exchanges()) == {}
+    assert key not in repr(settings)
+
+
+def test_check_says_whose_prices_cannot_be_read() -> None:
+    """Without keys nothing that Google's notices say of money counts."""
+    key = "A" * 43 + "="
+    assert "without BIDDER_PRICE_KEYS no price of google can be read" in run("check").stdout
+    assert "BIDDER_PRICE_KEYS" not in run("check", price_keys=f"google={key}:{key}").stdout
 
 
 def test_rows_are_those_the_bid_path_would_ask_about(tmp_path: Path, make_body: Make) -> None:

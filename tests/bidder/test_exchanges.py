@@ -52,7 +52,10 @@ def test_the_document_says_what_the_data_says() -> None:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("google", {"max_bytes": {"crid": 64}, "content_type": "application/json; charset=utf-8"}),
+        (
+            "google",
+            {"max_bytes": {"crid": 64}, "content_type": "application/json; charset=utf-8", "notice_price": "google"},
+        ),
         ("index", {"price_macro_required": True, "native_wrapped": True, "max_bytes": {"adomain": 128}}),
         ("xandr", {"markup": "registered", "no_bid_body": False, "vendor_id": 32}),
         ("pubmatic", {"numeric_seats": True, "bids_per_imp": 5, "notices": frozenset()}),
@@ -94,6 +97,20 @@ def test_every_field_of_an_exchange_can_be_set() -> None:
     with pytest.raises(ExchangesError) as caught:
         read_exchanges(json.dumps({"a": dict.fromkeys([*known, "about", "sources", "unverified"])}).encode(), "x")
     assert "no such field" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("profile", "written"),
+    [
+        ({}, "plain"),
+        ({"price_unit": "micros"}, "micros"),
+        ({"price_unit": "micros", "notice_price": "plain"}, "plain"),
+        ({"notice_price": "google"}, "google"),
+    ],
+)
+def test_notices_tell_the_price_in_the_units_of_the_bid(profile: dict[str, str], written: str) -> None:
+    """As section 4.4 has it, unless the profile says otherwise."""
+    assert read_exchanges(json.dumps({"a": profile}).encode(), "x")["a"].notice_price == written
 
 
 async def test_a_missing_file_is_named(tmp_path: Path) -> None:

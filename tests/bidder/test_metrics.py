@@ -41,6 +41,8 @@ SERIES: dict[str, tuple[str, set[str]]] = {
     "bidder_self_check_violations": ("counter", {"kind"}),
     "bidder_unknown_versions": ("counter", {"exchange"}),
     "bidder_notices_apart": ("counter", {"kind", "why"}),
+    "bidder_notice_price_micros": ("counter", {"kind", "exchange", "currency"}),
+    "bidder_markups": ("counter", {"result"}),
     "bidder_event_loop_lag_seconds": ("histogram", set()),
     "bidder_build_info": ("gauge", {"version", "python"}),
     "bidder_scores": ("counter", {"source"}),
@@ -113,6 +115,7 @@ async def everything(client: InferenceClient, store: CatalogStore[int]) -> Metri
     metrics = Metrics(["generic"], version="1.2.3")
     client.lanes[0].stats.count_call_error("timeout")
     metrics.request("generic", "bid")
+    metrics.notice_price("win", "generic", "USD", 1_000_000)
     metrics.watch_inference(client)
     metrics.watch_catalog(store)
     metrics.watch_profiles(EmbeddedProfiles())

@@ -4,7 +4,8 @@ The rule kept here: ids are written as values, percent-encoded, and macros stand
 Substitution is plain text replacement (section 4.4), so a macro for an id with an `&` in it would break the URL.
 No identifier of a person is ever part of a URL.
 
-Query parameters: auction, bid, imp, campaign, creative, exchange; of a test auction test (1); win: price, cur, seat,
+Query parameters: auction, bid, imp, campaign, creative, exchange; of a test auction test (1); where privacy forbids to
+measure m (0); win: price, cur, seat,
 mbr, min; billing: price, cur and for DOOH multiplier; loss: loss, price, cur, min; click: go (1: on to the landing
 page); event: event; error: code; impression, where an exchange tells the price by the markup alone: price, cur. A
 parameter whose macro an exchange does not know is left out.
@@ -28,6 +29,9 @@ BID_ID = "\x02"
 
 TEST = "&test=1"
 """Added to the trail of a test auction (`test`, section 3.2.1): what comes back of it never counts."""
+
+UNMEASURED = "&m=0"
+"""Added where the user's privacy signals forbid measurement: what they see and do must not be counted for them."""
 
 _AS_SPECIFIED: Mapping[str, str] = MappingProxyType({})
 

@@ -10,8 +10,9 @@ from urllib.parse import quote
 
 import pytest
 
+from bidder.domain import Exchange
 from bidder.metrics import NOTICES
-from bidder.server.notices import apart
+from bidder.server.notices import Notice, read_notice
 
 PARAMETERS = ("auction", "bid", "imp", "price", "cur", "seat", "mbr", "min", "loss", "multiplier")
 ODD = ("", "AUDIT", "${AUCTION_PRICE}", quote("${AUCTION_PRICE:B64}"), "%%WINNING_PRICE%%", "%ff", "NaN", "-1")
@@ -71,6 +72,14 @@ def test_a_body_is_of_no_interest(connection: http.client.HTTPConnection) -> Non
         ("win", "price=%24%7BAUCTION_PRICE%7D", "macro"),
         ("billing", "price=${AUCTION_PRICE:B64}", "macro"),
         ("billing", "price=%25%25WINNING_PRICE%25%25", "macro"),
+        ("win", "price=NaN&exchange=generic", "price"),
+        ("billing", "price=-1&exchange=generic", "price"),
+        ("impression", "price=1e9&exchange=generic", "price"),
+        ("win", "price=1.5&exchange=google", "price"),
+        ("impression", "m=0", "unmeasured"),
+        ("click", "m=0", "unmeasured"),
+        ("event", "event=start&m=0", "unmeasured"),
+        ("error", "code=400&m=0", "unmeasured"),
     ],
 )
 def test_what_cannot_be_meant_is_counted_apart(
@@ -87,6 +96,24 @@ def test_what_cannot_be_meant_is_counted_apart(
 
 def test_macros_that_an_exchange_does_not_know_do_no_harm() -> None:
     """Many fill in the price alone; a loss need not tell one."""
-    assert apart("win", {"price": "1.5", "mbr": "${AUCTION_MBR}", "seat": "${AUCTION_SEAT_ID}"}) == ""
-    assert apart("loss", {"loss": "102", "price": "${AUCTION_PRICE}"}) == ""
-    assert apart("win", {"price": ""}) == ""
+    exchange = Exchange("generic")
+    filled = {"price": "1.5", "mbr": "${AUCTION_MBR}", "seat": "${AUCTION_SEAT_ID}"}
+    assert read_notice("win", filled, exchange) == Notice("", 1_500_000)
+    for kind, price in (("loss", "${AUCTION_PRICE}"), ("loss", "NaN"), ("impression", "${AUCTION_PRICE}"), ("win", "")):
+        assert read_notice(kind, {"price": price}, exchange) == Notice("", 0)
+
+
+def test_what_was_bought_counts_where_nothing_may_be_measured() -> None:
+    """Wins, bills and losses are between exchange and buyer; what an impression cost is told although it is apart."""
+    exchange = Exchange("generic")
+    for kind in ("win", "billing"):
+        assert read_notice(kind, {"price": "1.5", "m": "0"}, exchange) == Notice("", 1_500_000)
+    assert read_notice("loss", {"loss": "102", "m": "0"}, exchange) == Notice("", 0)
+    assert read_notice("impression", {"price": "1.5", "m": "0"}, exchange) == Notice("unmeasured", 1_500_000)
+
+
+def test_a_price_is_read_as_its_exchange_writes_it() -> None:
+    """And not at all where the notice names none that is known."""
+    assert read_notice("win", {"price": "15"}, Exchange("e", notice_price="micros")) == Notice("", 15)
+    assert read_notice("win", {"price": "15"}) == Notice("", 0)
+    assert read_notice("win", {"price": "15"}, Exchange("e", notice_price="google")) == Notice("price", 0)

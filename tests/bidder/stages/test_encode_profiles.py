@@ -130,6 +130,18 @@ def test_a_test_auction_is_marked_in_every_url() -> None:
     assert "test=1" not in json.dumps(only(answer()))
 
 
+def test_what_may_not_be_measured_is_marked_in_every_url() -> None:
+    """What comes back of it is told apart; the bid is the same."""
+    unmeasured = replace(AUCTION, may_measure=False)
+    for creative in (BANNER, NATIVE, VIDEO):
+        marked, plain = only(answer(bid(creative), auction=unmeasured)), only(answer(bid(creative)))
+        for field in ("nurl", "burl", "lurl", "adm"):
+            assert marked[field].count("m=0") == plain[field].count("/notice/") > 0
+            assert marked[field].replace("&amp;m=0", "").replace("&m=0", "") == plain[field]
+        assert "m=0" not in json.dumps(plain)
+    assert "&test=1&m=0&" in only(answer(auction=replace(unmeasured, test=True)))["nurl"]
+
+
 def test_a_flexible_size_is_answered_with_its_ratio() -> None:
     """A size of the list is not, nor what is no banner."""
     flexible = replace(SLOT, banner=BannerOffer(ratios=((6, 5, 100),)))

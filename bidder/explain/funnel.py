@@ -118,7 +118,7 @@ def _request_steps(shard: Shard, facts: Facts, opened: Open, profile: Profile | 
     for name, table in shard.several:
         yield name, table.any_of(facts.several[name])
     for name, avoided in shard.avoided:
-        yield f"excluded {name}", shard.everyone & ~avoided.any_of(facts.several[name])
+        yield f"excluded {name}", shard.everyone & ~avoided.any_of(facts.avoided[name])
     yield "os version", shard.versions.of(facts.one["os"], facts.os_version)
     yield "position on the map", shard.circles.of(facts.latitude, facts.longitude)
     # Restrictions are lifted all at once and then laid on one by one: what each takes away is its own.

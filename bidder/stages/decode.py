@@ -12,6 +12,7 @@ import orjson
 from pydantic_core import ValidationError, from_json
 
 from bidder.domain import NOTHING, Auction, NoBid, NoBidReason
+from bidder.stages.domains import bare_domain
 from bidder.stages.impression import read_slots
 from bidder.stages.languages import language_ranges
 from bidder.stages.privacy import NO_VENDOR, Forbidden, Policy, Verdict, profile_keys, redact
@@ -123,7 +124,7 @@ def _read_inventory(auction: Auction, request: BidRequest) -> None:
     else:
         return
     auction.inventory_id = text(place, "id")
-    auction.domain = text(place, "domain").lower()
+    auction.domain = text(place, "domain").lower() or bare_domain(text(place, "page"))
     auction.publisher_id = text(place.get("publisher") or {}, "id")
     content: Content = place.get("content") or {}
     auction.categories = all_categories(place, content)

@@ -25,7 +25,7 @@ from bidder.domain import (
 )
 from bidder.stages.bitmaps import Circles, Include, Masks, Versions, mask_of
 from bidder.stages.categories import Categories
-from bidder.stages.domains import Advertisers
+from bidder.stages.domains import Advertisers, and_above, bare_domain
 from bidder.stages.fit import fits
 from bidder.stages.languages import ranges_over
 
@@ -50,13 +50,13 @@ _ONE: tuple[tuple[str, Callable[[Campaign], Iterable[Any]]], ...] = (
     ("carrier", lambda c: c.targeting.carriers),
     ("language", lambda c: c.targeting.languages),
     ("app", lambda c: c.targeting.apps),
-    ("bundle", lambda c: c.targeting.bundles),
+    ("bundle", lambda c: {app_id(bundle) for bundle in c.targeting.bundles}),
     ("publisher", lambda c: c.targeting.publishers),
     ("hour", lambda c: c.targeting.hours),
 )
 # Dimensions in which it has several: one of them must be named.
 _SEVERAL: tuple[tuple[str, Callable[[Campaign], Iterable[str]]], ...] = (
-    ("sites", lambda c: c.targeting.sites),
+    ("sites", lambda c: _places(c.targeting.sites)),
     ("categories", lambda c: c.targeting.categories),
     ("segments", lambda c: c.targeting.segments),
     ("venues", lambda c: c.targeting.venue_types),
@@ -64,9 +64,9 @@ _SEVERAL: tuple[tuple[str, Callable[[Campaign], Iterable[str]]], ...] = (
 # What a campaign avoids.
 _AVOIDED: tuple[tuple[str, Callable[[Campaign], Iterable[str]]], ...] = (
     ("countries", lambda c: c.targeting.excluded_countries),
-    ("sites", lambda c: c.targeting.excluded_sites),
+    ("sites", lambda c: _places(c.targeting.excluded_sites)),
     ("apps", lambda c: c.targeting.excluded_apps),
-    ("bundles", lambda c: c.targeting.excluded_bundles),
+    ("bundles", lambda c: {app_id(bundle) for bundle in c.targeting.excluded_bundles}),
     ("publishers", lambda c: c.targeting.excluded_publishers),
     ("categories", lambda c: c.targeting.excluded_categories),
     ("segments", lambda c: c.targeting.excluded_segments),
@@ -79,6 +79,7 @@ class Facts:
 
     one: dict[str, Any]
     several: dict[str, Iterable[str]]
+    avoided: dict[str, Iterable[str]]
     os_version: str
     latitude: float | None
     longitude: float | None
@@ -89,7 +90,13 @@ class Facts:
 
 def facts_of(auction: Auction, exchange: Exchange, profile: Profile | None, now_s: float) -> Facts:
     app = auction.inventory_id if auction.channel == "app" else ""
-    sites = (auction.domain, auction.inventory_id) if auction.channel == "site" else ()
+    sites: tuple[str, ...] = ()
+    avoided_sites: tuple[str, ...] = ()
+    if auction.channel == "site":
+        domain = bare_domain(auction.domain)
+        sites = (domain, auction.inventory_id)
+        avoided_sites = (*and_above(domain), auction.inventory_id)
+    bundle = app_id(auction.bundle)
     one = {
         "exchange": exchange.name,
         "channel": auction.channel,
@@ -104,7 +111,7 @@ def facts_of(auction: Auction, exchange: Exchange, profile: Profile | None, now_
         "carrier": auction.carrier,
         "language": auction.language,
         "app": app,
-        "bundle": auction.bundle,
+        "bundle": bundle,
         "publisher": auction.publisher_id,
         "hour": hour_of_week(now_s, auction.utc_offset_min),
     }
@@ -113,14 +120,20 @@ def facts_of(auction: Auction, exchange: Exchange, profile: Profile | None, now_
         "categories": _with_parents(auction.categories),
         "segments": auction.segments | profile.segments if profile else auction.segments,
         "venues": _with_wider(auction.venue_types),
+    }
+    avoided: dict[str, Iterable[str]] = {
         "countries": (auction.country,),
+        "sites": avoided_sites,
         "apps": (app,),
-        "bundles": (auction.bundle,),
+        "bundles": (bundle,),
         "publishers": (auction.publisher_id,),
+        "categories": several["categories"],
+        "segments": several["segments"],
     }
     return Facts(
         one,
         several,
+        avoided,
         auction.os_version,
         auction.latitude,
         auction.longitude,
@@ -137,6 +150,11 @@ def hour_of_week(now_s: float, utc_offset_min: int | None) -> int:
     if utc_offset_min is None or abs(utc_offset_min) > 16 * 60:
         return -1
     return (int(now_s + utc_offset_min * 60) // 3600 + 3 * 24) % HOURS_A_WEEK
+
+
+def _places(names: Iterable[str]) -> set[str]:
+    """Ids of sites as they are, domains in their one spelling too."""
+    return {name for each in names for name in (each, bare_domain(each)) if name}
 
 
 def _with_wider(venues: frozenset[str]) -> Iterable[str]:
@@ -215,7 +233,7 @@ class Shard:
         for name, table in self.several:
             mask &= table.any_of(facts.several[name])
         for name, avoided in self.avoided:
-            mask &= ~avoided.any_of(facts.several[name])
+            mask &= ~avoided.any_of(facts.avoided[name])
         mask &= self.versions.of(one["os"], facts.os_version)
         mask &= self.circles.of(facts.latitude, facts.longitude)
         return mask and self._allowed(mask, facts)

@@ -25,7 +25,7 @@ class SupplyError(Exception):
 
 
 def _name(value: str) -> str:
-    name = value.strip().lower().rstrip(".")
+    name = value.strip().lower().rstrip(".").removeprefix("www.")
     if not name or any(character.isspace() or character == "/" for character in name):
         raise ValueError(f"{shown(value)} is not a domain or bundle such as 'news.example'")
     return name

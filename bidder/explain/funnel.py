@@ -17,7 +17,7 @@ from bidder.pipeline import Open
 from bidder.stages.bitmaps import bits_of, mask_of
 from bidder.stages.floors import floor_of, reachable
 from bidder.stages.shard import Facts, Shard, facts_of
-from bidder.stages.target import MAX_LOOKED_AT
+from bidder.stages.target import MAX_LOOKED_AT, candidates_wanted
 
 MAX_IDS = 20
 """Campaigns named for a rule; all are counted."""
@@ -77,11 +77,11 @@ def explain_targeting(opened: Open, profile: Profile | None, per_slot: int) -> I
     asked = [(list(_request_steps(shard, facts, opened, profile)), shard.eligible(facts)) for shard in index.shards]
     for slot in opened.auction.slots:
         candidates = [candidate.campaign.id for candidate in opened.candidates if candidate.slot is slot]
-        walk = _Walk(opened, slot, profile, full=len(candidates) >= per_slot)
+        walk = _Walk(opened, slot, profile, full=len(candidates) >= candidates_wanted(slot, per_slot))
         tally = Tally()
         for shard, place, request in zip(index.shards, places, asked, strict=True):
             chosen = mask_of(place[name] for name in set(candidates) if name in place)
-            fitting = shard.fitting(slot, opened.auction.allowed_languages)
+            fitting = shard.fitting(slot, opened.auction.allowed_languages, opened.exchange.strict_banner_size)
             fold = _Fold(tally, shard, chosen)
             fold.by("request", *request)
             fold.by("slot", _slot_steps(shard, slot), shard.offered(slot, facts))

@@ -11,6 +11,9 @@ from typing import Any
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
+MAX_MEMBERS = 64
+"""Of one gzip body. Each copies what follows it: 256 KiB of empty ones took 98 ms to read."""
+
 _GZIP = 16 + zlib.MAX_WBITS
 _TRAILING = frozenset(b"\0")
 
@@ -52,7 +55,7 @@ def inflate(body: bytes, limit_bytes: int) -> bytes:
     parts: list[bytes] = []
     left = limit_bytes
     rest = body
-    while True:
+    for _ in range(MAX_MEMBERS):
         stream = zlib.decompressobj(_GZIP)
         try:
             part = stream.decompress(rest, left + 1)
@@ -67,6 +70,7 @@ def inflate(body: bytes, limit_bytes: int) -> bytes:
         rest = stream.unused_data
         if not rest or _TRAILING.issuperset(rest):
             return b"".join(parts)
+    raise BodyError(400, "malformed", f"the gzip body has more than {MAX_MEMBERS} members")
 
 
 def too_large(limit_bytes: int) -> BodyError:

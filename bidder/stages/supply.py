@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from bidder.domain import NoBidReason
+from bidder.stages.domains import and_above, bare_domain
 
 MAX_NODES = 32
 """Nodes read of one chain; a longer one counts as unreadable."""
@@ -91,7 +92,7 @@ def _nodes_of(chain: Any) -> list[Node] | None:
             seller = str(seller)
         if not isinstance(system, str) or not isinstance(seller, str) or not system or not seller:
             return None
-        found.append((system.strip().lower().rstrip("."), seller.strip()))
+        found.append((system.strip().lower().rstrip(".").removeprefix("www."), seller.strip()))
     return found
 
 
@@ -118,15 +119,16 @@ def _unauthorised(request: Mapping[str, Any], nodes: list[Node], policy: SupplyP
 
 def _publisher(request: Mapping[str, Any]) -> list[str]:
     """The names under which the inventory's authorised sellers may stand: bundle, own domain and those above it, the
-    publisher's domain."""
+    publisher's domain and those above it."""
     names: list[str] = []
     for kind in ("app", "site", "dooh"):
         place = request.get(kind)
         if not place:
             continue
-        for name in (place.get("bundle"), place.get("domain"), (place.get("publisher") or {}).get("domain")):
-            if isinstance(name, str) and name:
-                host = name.lower().rstrip(".")
-                names += (host, host.removeprefix("www."))
+        if bundle := place.get("bundle"):
+            names.append(bundle.lower())
+        for domain in (place.get("domain"), (place.get("publisher") or {}).get("domain")):
+            if domain:
+                names += and_above(bare_domain(domain))
         break
     return names

@@ -77,8 +77,13 @@ def target(
     candidates: list[Candidate] = []
     for slot in auction.slots:
         search = _Search(slot, profile, rates, now_s, index, facts, eligible, exchange.strict_banner_size)
-        candidates += search.run(max(per_slot, POD_CANDIDATES) if slot.is_pod else per_slot)
+        candidates += search.run(candidates_wanted(slot, per_slot))
     return candidates
+
+
+def candidates_wanted(slot: Slot, per_slot: int) -> int:
+    """Candidates looked for."""
+    return max(per_slot, POD_CANDIDATES) if slot.is_pod else per_slot
 
 
 class _Search:

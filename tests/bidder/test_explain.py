@@ -167,6 +167,18 @@ async def test_creatives_that_do_not_fit_are_told_apart(
     assert report["request"]["no_bid"] == "no_campaign"
 
 
+async def test_sizes_are_as_strict_as_the_exchange(
+    make_explainer: Make, make_campaign: Make, make_creative: Make, make_body: Make, exchange: Exchange
+) -> None:
+    """A range of sizes is no size that was asked for, where only those are taken."""
+    explainer = make_explainer(make_campaign("wide", creatives=(make_creative("w", width=728, height=90),)))
+    ranges = {"wmin": 1, "wmax": 800, "hmin": 1, "hmax": 800}
+    body = make_body(imp=[{"id": "1", "banner": {"w": 300, "h": 250, **ranges}}])
+    strict = replace(exchange, strict_banner_size=True)
+    assert (await explainer.explain(body, exchange))["slots"][0]["candidates"] == ["wide"]
+    assert dropped(await explainer.explain(body, strict)) == {("creative", "what the slot takes"): ["wide"]}
+
+
 async def test_all_are_counted_and_twenty_are_named(
     make_explainer: Make, make_campaign: Make, make_body: Make, exchange: Exchange
 ) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 import pytest
 
+from bidder.server.body import MAX_MEMBERS
 from openrtb_schemas import RESPONSE
 
 Body = Callable[..., bytes]
@@ -151,6 +152,15 @@ def test_gzip_is_read(connection: http.client.HTTPConnection, make_body: Body, p
 )
 def test_bad_gzip_is_refused(connection: http.client.HTTPConnection, body: bytes, status: int) -> None:
     """A bomb stops at the limit; what is broken is malformed."""
+    assert post(connection, body, headers={"content-encoding": "gzip"})[0] == status
+
+
+@pytest.mark.parametrize(("empty_members", "status"), [(MAX_MEMBERS - 1, 200), (MAX_MEMBERS, 400)])
+def test_gzip_members_are_counted(
+    connection: http.client.HTTPConnection, make_body: Body, empty_members: int, status: int
+) -> None:
+    """Each copies what follows it: there are not many of them."""
+    body = gzip.compress(b"") * empty_members + gzip.compress(make_body(device=DESKTOP))
     assert post(connection, body, headers={"content-encoding": "gzip"})[0] == status
 
 

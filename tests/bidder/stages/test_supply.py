@@ -114,6 +114,7 @@ def test_a_policy_may_take_incomplete_chains() -> None:
         (("ssp.example", 666), BLOCKED),
         (("listed.example", "7"), None),
         (("listed.example", "8"), BLOCKED),
+        (("WWW.bad.example.", "1"), BLOCKED),
     ],
 )
 def test_any_blocked_node_refuses_the_chain(node: tuple[str, Any], reason: NoBidReason | None) -> None:
@@ -146,6 +147,8 @@ AUTHORISED = SupplyPolicy(
         ),
         (bought_by(), NoBidReason.ADS_TXT_UNAVAILABLE),
         (bought_by(site={"domain": "WWW.News.example"}), NoBidReason.ADS_TXT_UNAVAILABLE),
+        (bought_by(site={"domain": "m.news.example"}), NoBidReason.ADS_TXT_UNAVAILABLE),
+        (bought_by(site={"domain": "badnews.example"}), None),
         (bought_by(site={"publisher": {"domain": "news.example"}}), NoBidReason.ADS_TXT_UNAVAILABLE),
         (bought_by(site={"domain": "unknown.example"}), None),
         (bought_by(site=None, app={"bundle": "com.example.app"}, source={"schain": chain()}), "violation"),

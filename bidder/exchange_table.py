@@ -16,7 +16,6 @@ from bidder.exchanges import built_in_exchanges
 _Columns = tuple[tuple[str, Callable[[Exchange], object]], ...]
 _ANSWERS: _Columns = (
     ("version", lambda e: e.version),
-    ("it sends", lambda e: ", ".join(e.versions)),
     ("tmax ms", lambda e: e.default_tmax_ms),
     ("no-bid", lambda e: "200 with nbr" if e.no_bid_body else "204"),
     ("most bytes", lambda e: e.max_answer_bytes),
@@ -34,7 +33,6 @@ _BIDS: _Columns = (
     ("seat", lambda e: "a number" if e.numeric_seats else ""),
     ("markup", lambda e: "registered, named by `crid`" if e.markup == "registered" else f"`{e.markup}`"),
     ("native", lambda e: "always wrapped" if e.native_wrapped else "as asked"),
-    ("vendor", lambda e: e.vendor_id),
 )
 _NOTICES: _Columns = (
     ("called", lambda e: _codes(e.notices)),

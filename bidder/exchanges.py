@@ -71,7 +71,6 @@ class _Profile(BaseModel):
     content_type: _HeaderValue = "application/json"
     response_headers: dict[_Header, _HeaderValue] = Field({}, max_length=20)
     version: Literal["2.5", "2.6"] = "2.6"
-    versions: list[Annotated[str, matching(r"2\.\d", "a version of OpenRTB 2, such as '2.5'")]] = ["2.5", "2.6"]
     currency: Annotated[str, matching(CURRENCY, A_CURRENCY)] = "USD"
     price_unit: Literal["cpm", "micros"] = "cpm"
     price_decimals: int = Field(6, ge=0, le=6)
@@ -95,7 +94,6 @@ class _Profile(BaseModel):
     macros: dict[_MacroName, Annotated[str, Field(max_length=100), _MACRO]] = {}
     price_in_adm: bool = False
     price_macro_required: bool = False
-    vendor_id: int = Field(0, ge=0, le=65_535)
 
 
 _PROFILES = TypeAdapter(Annotated[dict[_Name, _Profile], Field(max_length=1_000)])
@@ -167,8 +165,6 @@ def _contradictions(exchange: Exchange) -> Iterator[tuple[str, str]]:
         yield "required", f"{uncalled[0]} is not among notices; add it there"
     if ours := sorted(exchange.response_headers.keys() & _OURS):
         yield "response_headers", f"{ours[0]} is written by the server; remove it"
-    if exchange.version not in exchange.versions:
-        yield "versions", f"the version of answers, {exchange.version}, is not among them; add it"
 
 
 def _exchange(name: str, profile: _Profile, usual: Usual) -> Exchange:
@@ -183,4 +179,4 @@ def _exchange(name: str, profile: _Profile, usual: Usual) -> Exchange:
         fields[field] = frozenset(fields[field])
     for field in ("seats", "max_bytes", "bid_ext", "response_ext", "response_headers", "macros"):
         fields[field] = MappingProxyType(fields[field])
-    return Exchange(name=name, **fields | {"versions": tuple(fields["versions"])})
+    return Exchange(name=name, **fields)

@@ -23,9 +23,7 @@ class Exchange:
     compression: Literal["none", "accepted", "wanted", "required"] = "accepted"  # of our answers
     content_type: str = "application/json"
     response_headers: Mapping[str, str] = field(default_factory=dict)  # beyond those of HTTP and OpenRTB
-    # versions: `version` is that of our answers, `versions` are those that it may send
-    version: str = "2.6"
-    versions: tuple[str, ...] = ("2.5", "2.6")
+    version: str = "2.6"  # of our answers
     # money
     currency: str = "USD"  # preferred where the request leaves a choice
     price_unit: Literal["cpm", "micros"] = "cpm"  # CPM in units of the currency, or in millionths of it
@@ -55,7 +53,6 @@ class Exchange:
     macros: Mapping[str, str] = field(default_factory=dict)  # macro's name → its spelling here; "" = not known here
     price_in_adm: bool = False  # the impression tracker in the markup carries the price too
     price_macro_required: bool = False  # in adm or burl; a bid without it is refused
-    vendor_id: int = 0  # the exchange's own in the Global Vendor List; 0 = not known
 
     @property
     def hears_places(self) -> bool:

@@ -190,7 +190,7 @@ def _bid(auction: Auction, auction_value: str, bid: Bid, bid_id: str, prepared: 
     if slot.banner is not None and slot.banner.ratios and candidate.creative.spec.format is Format.BANNER:
         _add_ratio(encoded, candidate.creative.spec, slot.banner)
     if candidate.campaign.more_categories:
-        _add_categories(encoded, candidate.campaign, auction.category_taxonomy)
+        _add_categories(encoded, candidate.campaign, auction.category_taxonomy, says_taxonomy=prepared.says_taxonomy)
     if bid.slot_in_pod and exchange.hears_places:
         encoded["slotinpod"] = bid.slot_in_pod
     if expiry_s := _expiry_s(auction.channel, slot, candidate.creative.spec.format):
@@ -210,11 +210,15 @@ def _add_ratio(encoded: dict[str, Any], spec: CreativeSpec, offer: BannerOffer) 
         encoded["wratio"], encoded["hratio"] = ratio
 
 
-def _add_categories(encoded: dict[str, Any], campaign: Campaign, taxonomy: int) -> None:
-    """The ad's categories in the taxonomy that the request speaks, where the campaign has them in it."""
+def _add_categories(encoded: dict[str, Any], campaign: Campaign, asked: int, *, says_taxonomy: bool) -> None:
+    """The ad's categories in the taxonomy that the request speaks, where the campaign has them in it; in Content
+    Taxonomy 1.0 where a bid cannot say which it is."""
+    taxonomy = asked if says_taxonomy else 1
     for known, categories in campaign.more_categories:
         if known == taxonomy and categories:
-            encoded["cat"], encoded["cattax"] = list(categories), known
+            encoded["cat"] = list(categories)
+            if says_taxonomy:
+                encoded["cattax"] = known
 
 
 def _in_units(micros: int, exchange: Exchange) -> orjson.Fragment:

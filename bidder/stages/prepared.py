@@ -35,7 +35,7 @@ class Prepared:
 
     __slots__ = (
         *("_banner", "_native", "_notices", "_vast", "campaign", "constant", "creative", "exchange", "exact", "limits"),
-        *("multiplier", "notices", "refusal", "seat"),
+        *("multiplier", "notices", "refusal", "says_taxonomy", "seat"),
     )
 
     def __init__(self, campaign: Campaign, creative: Creative, exchange: Exchange, notice_url: str) -> None:
@@ -44,6 +44,7 @@ class Prepared:
         self.seat = exchange.seats.get(campaign.seat, campaign.seat)
         self.constant = _constant(campaign, creative, exchange)
         self.exact = exchange.price_decimals == 6 and exchange.price_unit == "cpm"
+        self.says_taxonomy = says_taxonomy(exchange)
         self.limits = tuple(item for item in exchange.max_bytes.items() if item[0] in _OF_THE_BID)
         self._notices = None
         if notice_url:
@@ -140,6 +141,7 @@ def _cut(notices: Notices, exchange: Exchange) -> Iterator[tuple[str, str, str]]
 def _constant(campaign: Campaign, creative: Creative, exchange: Exchange) -> dict[str, Any]:
     spec = creative.spec
     one_api = exchange.version == "2.5"  # which has `api` only; 2.6 deprecates it for `apis` (section 4.2.3)
+    labelled = campaign.categories and (campaign.category_taxonomy == 1 or says_taxonomy(exchange))
     playable = spec.format in (Format.VIDEO, Format.AUDIO)
     sized = spec.format in (Format.BANNER, Format.VIDEO)
     fields = {
@@ -148,8 +150,8 @@ def _constant(campaign: Campaign, creative: Creative, exchange: Exchange) -> dic
         "cid": campaign.id,
         "adomain": list(campaign.domains),
         "bundle": campaign.bundle,
-        "cat": list(campaign.categories),
-        "cattax": campaign.category_taxonomy if campaign.categories else 0,
+        "cat": list(campaign.categories) if labelled else [],
+        "cattax": campaign.category_taxonomy if labelled and says_taxonomy(exchange) else 0,
         "attr": sorted(spec.attributes),
         "iurl": creative.preview_url,
         "langb" if "-" in spec.language else "language": spec.language,
@@ -167,6 +169,11 @@ def _constant(campaign: Campaign, creative: Creative, exchange: Exchange) -> dic
         for name, content in fields.items()
         if (content or name in wanted) and name not in exchange.omitted
     }
+
+
+def says_taxonomy(exchange: Exchange) -> bool:
+    """Whether a bid can name the taxonomy of its categories. 2.5 has none but the Content Taxonomy 1.0 (List 5.1)."""
+    return exchange.version != "2.5" and "cattax" not in exchange.omitted
 
 
 def _longest(content: object) -> int:

@@ -57,7 +57,7 @@ def test_the_document_says_what_the_data_says() -> None:
             {"max_bytes": {"crid": 64}, "content_type": "application/json; charset=utf-8", "notice_price": "google"},
         ),
         ("index", {"price_macro_required": True, "native_wrapped": True, "max_bytes": {"adomain": 128}}),
-        ("xandr", {"markup": "registered", "no_bid_body": False, "vendor_id": 32}),
+        ("xandr", {"markup": "registered", "no_bid_body": False}),
         ("pubmatic", {"numeric_seats": True, "bids_per_imp": 5, "notices": frozenset()}),
         ("unity", {"default_tmax_ms": 200, "max_seatbids": 1, "auction_type": 1}),
         ("applovin", {"max_answer_bytes": 4096, "compression": "required"}),
@@ -169,10 +169,6 @@ def test_profiles_cannot_be_changed_by_accident() -> None:
             "a.notices: nurl, which markup names, is not among them; add it",
         ),
         (b'{"a": {"notices": ["nurl"], "required": ["burl"]}}', "a.required: burl is not among notices; add it there"),
-        (
-            b'{"a": {"versions": ["2.5"]}}',
-            "a.versions: the version of answers, 2.6, is not among them; add it",
-        ),
         (
             b'{"a": {"response_headers": {"content-length": "1"}}}',
             "a.response_headers: content-length is written by the server; remove it",

@@ -125,6 +125,16 @@ async def test_the_deadline_is_tmax_less_the_margin(
     assert model.asked[0][2] == pytest.approx(1000.0 + (budget_ms - 10) / 1000 - ENCODE_RESERVE_S)
 
 
+@pytest.mark.parametrize(("tmax", "left_ms"), [(None, 120 - 25), (80, 80 - 25)])
+async def test_default_and_margin_are_those_of_the_exchange(
+    make_pipeline: Make, make_body: Make, tmax: int | None, left_ms: int
+) -> None:
+    """Each profile has its own; the margin is kept back from what a request says, too."""
+    model, exchange = Model(), Exchange("far", default_tmax_ms=120, network_margin_ms=25)
+    await make_pipeline(model).bid(make_body(tmax=tmax), exchange, 1000.0)
+    assert model.asked[0][2] == pytest.approx(1000.0 + left_ms / 1000 - ENCODE_RESERVE_S)
+
+
 async def test_too_little_time_is_not_tried(
     make_pipeline: Make, make_body: Make, exchange: Exchange, clock: Clock, metrics: Metrics
 ) -> None:

@@ -163,6 +163,19 @@ def test_categories_in_the_taxonomy_of_the_request() -> None:
         assert (encoded["cat"], encoded["cattax"]) == expected
 
 
+@pytest.mark.parametrize("profile", [{"version": "2.5"}, {"omitted": frozenset({"cattax"})}], ids=["2.5", "omitted"])
+def test_categories_where_a_bid_cannot_name_their_taxonomy(profile: dict[str, Any]) -> None:
+    """They are of Content Taxonomy 1.0, whatever the request speaks; those of another would be taken for it."""
+    first = replace(CAMPAIGN, categories=("IAB3",), category_taxonomy=1, more_categories=((7, ("53",)),))
+    more = replace(CAMPAIGN, categories=("53",), category_taxonomy=7, more_categories=((1, ("IAB3",)),))
+    none = replace(CAMPAIGN, categories=("53",), category_taxonomy=7)
+    for campaign, expected in ((first, ["IAB3"]), (more, ["IAB3"]), (none, None)):
+        for asked in (1, 7):
+            auction = replace(AUCTION, category_taxonomy=asked)
+            encoded = only(answer(bid(campaign=campaign), auction=auction, **profile))
+            assert (encoded.get("cat"), encoded.get("cattax")) == (expected, None)
+
+
 # -- what is refused ---------------------------------------------------------------------------------------------------
 
 

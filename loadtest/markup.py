@@ -33,10 +33,13 @@ class Violation(NamedTuple):
 
 
 class Media(NamedTuple):
-    """What VAST or DAAST says of its ad. `duration_s` is None where there is none, as in a wrapper."""
+    """What VAST or DAAST says of its ad. `duration_s` is None where there is none, as in a wrapper; `skip_after_s` is
+    None where it cannot be skipped. Companions: width, height, and when they are shown ("" = not said)."""
 
     duration_s: int | None
     mimes: tuple[str, ...]
+    skip_after_s: int | None = None
+    companions: tuple[tuple[int, int, str], ...] = ()
 
 
 def check_text(markup: str, secure: bool) -> Iterator[Violation]:
@@ -78,14 +81,36 @@ def read_media(markup: str, root_names: tuple[str, ...]) -> Media | Violation:
     if not files or not all((file.text or "").strip() for file in files):
         return Violation("adm", "InLine needs MediaFiles, each with an address")
     spelled = (inline.findtext(".//Duration") or "").strip()
-    if not (match := _TIME.fullmatch(spelled)):
+    if (duration_s := _seconds(spelled)) is None:
         return Violation("adm", f"Duration is {spelled!r}, expected HH:MM:SS")
+    linear = inline.find(".//Linear")
+    skip = None if linear is None else linear.get("skipoffset")
+    if skip is not None and (skip_after_s := _seconds(skip)) is None:
+        return Violation("adm", f"skipoffset is {skip!r}, expected HH:MM:SS")
+    companions = [
+        (_pixels(each.get("width", "")), _pixels(each.get("height", "")), each.get("renderingMode", ""))
+        for each in inline.findall(".//Companion")
+    ]
+    types = tuple(file.get("type", "") for file in files)
+    return Media(duration_s, types, None if skip is None else skip_after_s, tuple(companions))
+
+
+def _pixels(spelled: str) -> int:
+    return int(spelled) if spelled.isascii() and spelled.isdecimal() and len(spelled) < 9 else 0
+
+
+def _seconds(spelled: str) -> int | None:
+    if not (match := _TIME.fullmatch(spelled)):
+        return None
     hours, minutes, seconds = (int(part) for part in match.groups()[:3])
-    return Media(hours * 3600 + minutes * 60 + seconds, tuple(file.get("type", "") for file in files))
+    return hours * 3600 + minutes * 60 + seconds
 
 
 def check_media(offer: Json, media: Media, duration_s: int | None) -> Iterator[Violation]:
-    """Against Video or Audio (§3.2.7, §3.2.8): the types that play, the durations that fit."""
+    """Against Video or Audio (§3.2.7, §3.2.8): the types that play, the durations that fit, when the ad may be skipped,
+    and what stands beside it."""
+    yield from _check_skip(offer, media)
+    yield from _check_companions(offer, media)
     if media.mimes and not set(media.mimes) & set(offer["mimes"]):
         yield Violation("mime", f"media files are {', '.join(media.mimes)}, the slot plays {', '.join(offer['mimes'])}")
     if duration_s is None:
@@ -97,6 +122,34 @@ def check_media(offer: Json, media: Media, duration_s: int | None) -> Iterator[V
         yield Violation(
             "duration", f"{duration_s} s, the slot takes {offer.get('minduration')} to {offer.get('maxduration')}"
         )
+
+
+def _check_skip(offer: Json, media: Media) -> Iterator[Violation]:
+    if media.skip_after_s is None:
+        return
+    if offer.get("skip") == 0:
+        yield Violation("skip", "skippable where the player has no skip control")
+    if media.duration_s is not None and media.duration_s <= offer.get("skipmin", 0):
+        yield Violation("skip", f"{media.duration_s} s and skippable, the player skips above {offer.get('skipmin')} s")
+    if media.skip_after_s < offer.get("skipafter", 0):
+        yield Violation("skip", f"skippable after {media.skip_after_s} s, the player after {offer['skipafter']} s")
+
+
+def _check_companions(offer: Json, media: Media) -> Iterator[Violation]:
+    """Each has a place of its size; an end-card, one after the ad (`vcm`)."""
+    for width, height, shown in media.companions:
+        places = [
+            place
+            for place in offer.get("companionad", ())
+            if (shown == "") or (place.get("vcm") == 1) == (shown == "end-card")
+        ]
+        if not any(_is_sized(place, width, height) for place in places):
+            yield Violation("companion", f"no place for a companion of {width}x{height} ({shown or 'at any time'})")
+
+
+def _is_sized(place: Json, width: int, height: int) -> bool:
+    sizes = [(size["w"], size["h"]) for size in (*place.get("format", ()), place) if "w" in size and "h" in size]
+    return not sizes or (width, height) in sizes
 
 
 def check_native(offer: Json, markup: str) -> Iterator[Violation]:

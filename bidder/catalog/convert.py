@@ -164,8 +164,8 @@ class Converter:
         self, source: doc.Video | doc.Audio, spec: CreativeSpec, files: tuple[MediaFile, ...], common: dict[str, Any]
     ) -> Creative:
         companions = tuple(
-            Companion(each.url, self._one(each.mime), each.w, each.h, each.landing_url or source.landing_url)
-            for each in source.companions
+            Companion(c.url, self._one(c.mime), c.w, c.h, c.landing_url or source.landing_url, c.shown)
+            for c in source.companions
         )
         return Creative(
             spec=self._one(spec), media=files, skip_after_s=source.skip_after_s, companions=companions, **common

@@ -209,13 +209,14 @@ class VideoFile(Part):
 
 
 class Companion(Part):
-    """An image that may stand beside the ad. Its landing page is the ad's where it has none of its own."""
+    """An image that goes with the ad. Its landing page is the ad's where it has none of its own."""
 
     url: f.Url
     w: _Size
     h: _Size
     mime: f.Mime = "image/jpeg"
     landing_url: f.Url | None = None
+    shown: Literal["any", "beside", "end_card"] = "any"
 
 
 class _Played(CreativePart):

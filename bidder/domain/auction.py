@@ -45,6 +45,7 @@ class BannerOffer:
     blocked_types: frozenset[int] = NO_CODES  # btype
     expand_directions: frozenset[int] = NO_CODES  # expdir: those in which a banner may expand; empty = none
     top_frame: bool | None = None  # topframe; None = not said
+    end_card: bool = False  # vcm, of a companion's place: shown after the ad, not beside it
 
 
 @dataclass(slots=True)
@@ -79,6 +80,8 @@ class MediaOffer:
     required_durations_s: frozenset[int] = NO_CODES  # rqddurs: exactly one of these
     linearity: int | None = None  # 1 linear, 2 overlay
     skippable: bool | None = None  # None = not said; False = the player gives no skip control
+    skip_min_s: int = 0  # skipmin: only what is longer may be skipped
+    skip_after_s: int = 0  # skipafter: not before so many seconds
     delivery: frozenset[int] = NO_CODES
     min_bitrate_kbps: int | None = None
     max_bitrate_kbps: int | None = None

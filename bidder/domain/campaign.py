@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Literal
 
 from bidder.domain.terms import NO_CODES, NOTHING, Format
 
@@ -122,15 +123,20 @@ class MediaFile:
     delivery: int = 2  # 1 streaming, 2 progressive
 
 
+Shown = Literal["any", "beside", "end_card"]
+"""When a companion is meant to be seen: while the ad plays, or after it."""
+
+
 @dataclass(slots=True, frozen=True)
 class Companion:
-    """A static image beside a video or audio ad."""
+    """A static image that goes with a video or audio ad."""
 
     url: str
     mime: str
     width: int
     height: int
     landing_url: str
+    shown: Shown = "any"
 
 
 @dataclass(slots=True, frozen=True)

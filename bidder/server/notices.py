@@ -111,7 +111,6 @@ class NoticeDesk:
         campaign, creative = self._find(parameters)
         marks = (TEST if notice.apart in ("test", "audit") else "") + (UNMEASURED if parameters.get("m") == "0" else "")
         ids = (parameters.get("auction", ""), parameters.get("bid", ""), parameters.get("imp", ""))
-        protocol = parameters.get("protocol", "")
         try:
             if campaign is None or creative is None:
                 raise ValueError
@@ -120,8 +119,9 @@ class NoticeDesk:
                 creative,
                 exchange,
                 ids,
-                int(protocol) if protocol.isascii() and protocol.isdecimal() and len(protocol) < 3 else 0,
+                _number(parameters.get("protocol", "")),
                 skippable=parameters.get("skip") == "1",
+                skip_after_s=_number(parameters.get("skipafter", "")),
                 marks=marks,
             )
         except ValueError:
@@ -135,6 +135,11 @@ class NoticeDesk:
         campaign = self._catalog.current.index.campaigns.get(parameters.get("campaign", ""))
         wanted = parameters.get("creative", "")
         return campaign, next((each for each in campaign.creatives if each.id == wanted), None) if campaign else None
+
+
+def _number(text: str) -> int:
+    """A number of up to four digits; 0 where there is none."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 5 else 0
 
 
 def add_notices(app: FastAPI, desk: NoticeDesk) -> None:

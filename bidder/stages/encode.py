@@ -108,14 +108,17 @@ class Encoder:
         protocol: int = 0,
         *,
         skippable: bool = False,
+        skip_after_s: int = 0,
         marks: str = "",
     ) -> str:
         """The markup that the win notice of a bid answers with where the profile says `markup: "nurl"` and the query
-        `markup=1`. `ids` are its auction, bid and imp, as they came; `protocol` and `skippable` are those of its query
-        (`skip=1`), `marks` those of its trail: TEST, UNMEASURED. ValueError: this creative has no markup to fetch."""
+        `markup=1`. `ids` are its auction, bid and imp, as they came; `protocol`, `skippable` and `skip_after_s` are
+        those of its query (`skip=1`, `skipafter`), `marks` those of its trail: TEST, UNMEASURED. ValueError: this
+        creative has no markup to fetch."""
         auction_value, bid_value, slot_value = map(request_value, ids)
         trailing = trail(auction_value, bid_value, slot_value) + marks
-        return self._prepare(campaign, creative, exchange).served(trailing, bid_value, protocol, skippable)
+        prepared = self._prepare(campaign, creative, exchange)
+        return prepared.served(trailing, bid_value, protocol, skippable, skip_after_s)
 
     def no_bid(self, auction_id: str, reason: NoBidReason, exchange: Exchange) -> bytes | None:
         """The exchange's form of a no-bid (section 7.1). None: answer 204, also where no auction id could be read,

@@ -100,6 +100,15 @@ def media_fits(spec: CreativeSpec, offer: MediaOffer) -> bool:
     return spec.apis <= offer.apis and not spec.attributes & offer.blocked_attributes
 
 
+def skips(creative: Creative, offer: MediaOffer) -> bool:
+    """Whether the ad can be skipped in this player: it has a control for it, the ad is longer than what is never
+    skipped, and a part of it is left when skipping begins. Source: §3.2.7, skip to skipafter."""
+    spec = creative.spec
+    if not spec.skippable or offer.skippable is False or spec.duration_s <= offer.skip_min_s:
+        return False
+    return max(creative.skip_after_s, offer.skip_after_s) < spec.duration_s
+
+
 def _fills_player(spec: CreativeSpec, aspect: tuple[int, int]) -> bool:
     """Whether the video has the player's shape, to 1 %, so that nothing is letter-boxed."""
     ours, theirs = spec.width * aspect[1], spec.height * aspect[0]

@@ -198,6 +198,8 @@ def _banner(banner: Banner) -> BannerOffer:
     )
     if "topframe" in banner:
         offer.top_frame = banner["topframe"] == 1
+    if "vcm" in banner:
+        offer.end_card = banner["vcm"] == 1
     return offer
 
 
@@ -258,6 +260,10 @@ def _video(video: Video) -> MediaOffer | None:
         offer.protocols = frozenset((video["protocol"],))
     offer.linearity = video.get("linearity")
     offer.skippable = None if "skip" not in video else video["skip"] == 1
+    if "skipmin" in video:
+        offer.skip_min_s = video["skipmin"]
+    if "skipafter" in video:
+        offer.skip_after_s = video["skipafter"]
     offer.position = video.get("pos", 0)
     offer.placement = video.get("plcmt") or video.get("placement") or 0
     if video.get("boxingallowed") == 0:

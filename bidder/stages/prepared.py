@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from bidder.domain import Campaign, Creative, Exchange, Format, MediaOffer, NativeOffer, Slot
+from bidder.stages.fit import SKIPPABLE_ATTRIBUTE, skips
 from bidder.stages.markup.html import Banner
 from bidder.stages.markup.native import Native
 from bidder.stages.markup.notices import TRAIL, Notices
@@ -75,18 +76,27 @@ class Prepared:
         if spec.format in (Format.VIDEO, Format.AUDIO):
             offer = (slot.video if spec.format is Format.VIDEO else slot.audio) or _ANY_MEDIA
             protocol = choose_protocol(spec.format, offer.protocols, spec.protocols)
-            skippable = spec.skippable and offer.skippable is not False
+            skippable = skips(self.creative, offer)
+            if spec.skippable and not skippable:
+                self._unskippable(encoded)
             if where == "adm":
                 encoded["adm"] = self._version(protocol, skippable).render(offer, ids, bid_id)
             encoded["protocol"] = protocol
-            return f"{FETCH}&protocol={protocol}&skip={int(skippable)}" if where == "nurl" else ""
+            later = f"&skipafter={offer.skip_after_s}" if offer.skip_after_s > self.creative.skip_after_s else ""
+            return f"{FETCH}&protocol={protocol}&skip={int(skippable)}{later}" if where == "nurl" else ""
         if where == "adm" and self._banner is not None:
             encoded["adm"] = self._banner.render(ids)
         elif where == "adm" and self._native is not None:
             encoded["adm"] = self._native.render(slot.native or _NO_ASSETS, ids)
         return FETCH if where == "nurl" else ""
 
-    def served(self, ids: str, bid_id: str, protocol: int, skippable: bool) -> str:
+    def _unskippable(self, encoded: dict[str, Any]) -> None:
+        """As it is sent, the ad has no skip button."""
+        attributes = [code for code in encoded.pop("attr", ()) if code != SKIPPABLE_ATTRIBUTE]
+        if attributes or "attr" in self.exchange.required:
+            encoded["attr"] = attributes
+
+    def served(self, ids: str, bid_id: str, protocol: int, skippable: bool, skip_after_s: int) -> str:
         """The markup that a win notice answers with; native is never fetched. ValueError: no such VAST is made."""
         if self._banner is not None:
             return self._banner.render(ids)
@@ -95,7 +105,8 @@ class Prepared:
             raise ValueError(f"creative {self.creative.id!r} has no markup to fetch")
         if protocol not in VERSIONS:
             raise ValueError(f"protocol {protocol} is no VAST or DAAST that is made here")
-        return self._version(protocol, skippable and spec.skippable).render(_ANY_MEDIA, ids, bid_id)
+        offer = MediaOffer(skip_after_s=skip_after_s)
+        return self._version(protocol, skippable and spec.skippable).render(offer, ids, bid_id)
 
     def _version(self, protocol: int, skippable: bool) -> Vast:
         vast = self._vast.get((protocol, skippable))
@@ -152,7 +163,7 @@ def _constant(campaign: Campaign, creative: Creative, exchange: Exchange) -> dic
         "bundle": campaign.bundle,
         "cat": list(campaign.categories) if labelled else [],
         "cattax": campaign.category_taxonomy if labelled and says_taxonomy(exchange) else 0,
-        "attr": sorted(spec.attributes),
+        "attr": sorted(spec.attributes | {SKIPPABLE_ATTRIBUTE} if spec.skippable else spec.attributes),
         "iurl": creative.preview_url,
         "langb" if "-" in spec.language else "language": spec.language,
         "dur": spec.duration_s if playable else 0,

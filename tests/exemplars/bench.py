@@ -227,6 +227,8 @@ class Bench:
             yield f"ratio {bid['wratio']}:{bid.get('hratio')} of {bid.get('w')}x{bid.get('h')} was not asked for"
         if kind in ("video", "audio"):
             yield from _played(creative, offer, bid)
+        if "skipoffset" in bid.get("adm", "") and not {"attr", 16} & {*bid.get("attr", ()), *self.exchange.omitted}:
+            yield "skippable, which its attributes do not say"
         deals = {deal["id"]: deal for deal in (imp.get("pmp") or {}).get("deals", ())}
         deal = deals.get(bid.get("dealid"), {})
         agreed = deal.get("bidfloor", 0.0) if deal.get("at") == 3 else 0.0
@@ -263,8 +265,6 @@ def _played(creative: Json, offer: Json, bid: Json) -> Iterator[str]:
         yield f"{duration_s} s is not within {offer.get('minduration')} to {offer.get('maxduration')}"
     if "linearity" in offer and _code(creative, "linearity", 1) != offer["linearity"]:
         yield f"linearity {creative.get('linearity', 1)}, asked for {offer['linearity']}"
-    if offer.get("skip") == 0 and "skipoffset" in bid.get("adm", ""):
-        yield "skippable where the player has no skip control"
 
 
 def _covers(listed: str, tag: str) -> bool:

@@ -20,6 +20,8 @@ VAST = """<?xml version="1.0"?><VAST version="3.0"><Ad id="a"><InLine><AdSystem>
 <Impression><![CDATA[https://t.example/i]]></Impression><Creatives><Creative><Linear><Duration>00:00:15</Duration><MediaFiles>
 <MediaFile type="video/mp4" width="640" height="360"><![CDATA[https://cdn.example/v.mp4]]></MediaFile></MediaFiles></Linear>
 </Creative></Creatives></InLine></Ad></VAST>"""
+SKIPS_AT = '<Linear skipoffset="00:00:'
+COMPANION = """</Linear></Creative><Creative><CompanionAds><Companion width="%s" height="%s"%s/></CompanionAds>"""
 NATIVE = {
     "ver": "1.2",
     "link": {"url": "https://shop.example"},
@@ -48,7 +50,8 @@ REQUEST: dict[str, Any] = {
         {"id": "1", "secure": 1, "bidfloor": 1.0, "bidfloorcur": "EUR",
          "banner": {"format": [{"w": 300, "h": 250}, {"w": 728, "h": 90}], "battr": [1, 2]}},
         {"id": "2", "bidfloor": 0.5,
-         "video": {"mimes": ["video/mp4"], "minduration": 5, "maxduration": 30, "protocols": [2, 3]},
+         "video": {"mimes": ["video/mp4"], "minduration": 5, "maxduration": 30, "protocols": [2, 3], "skip": 1,
+                   "skipmin": 10, "skipafter": 5, "companionad": [{"w": 300, "h": 250}]},
          "banner": {"wmin": 300, "wmax": 340, "hmin": 200, "hmax": 260}},
         {"id": "3", "native": {"request": json.dumps(ASKED), "ver": "1.2"}},
         {"id": "4", "banner": {"w": 320, "h": 50},
@@ -136,6 +139,13 @@ BROKEN = {
     "VAST of no duration": ("adm", bid("2", adm=VAST.replace("00:00:15", "15 s"))),
     "a video of a type that does not play": ("mime", bid("2", adm=VAST.replace("video/mp4", "video/webm"))),
     "a video that is too long": ("duration", bid("2", adm=VAST.replace("00:00:15", "00:00:31"))),
+    "a skipoffset that is no time": ("adm", bid("2", adm=VAST.replace("<Linear>", '<Linear skipoffset="5 s">'))),
+    "skippable before the player allows it": ("skip", bid("2", adm=VAST.replace("<Linear>", SKIPS_AT + '04">'))),
+    "skippable though not longer than skipmin": ("skip", bid("2", adm=VAST.replace(":15", ":10").replace(
+        "<Linear>", SKIPS_AT + '05">'))),
+    "a companion without a place": ("companion", bid("2", adm=VAST.replace("</Linear>", COMPANION % (300, 600, "")))),
+    "an end-card beside the video": ("companion", bid("2", adm=VAST.replace(
+        "</Linear>", COMPANION % (300, 250, ' renderingMode="end-card"')))),
     "a protocol that the player does not take": ("protocol", bid("2", protocol=7)),
     "below the floor by second": ("floor", bid("5", price=2.9)),
     "native that is no JSON": ("adm", bid("3", adm="{")),
@@ -193,6 +203,14 @@ def test_bids_for_one_pod_go_together():
 def test_bids_that_do_not_go_together_in_a_pod_are_found(rule: str, bids: list[dict[str, Any]]):
     """A place that the impression says, one that is taken, one twice; what the pod wants distinct and is not."""
     assert in_pod(*bids, offers=(FIXED, PART, PART)) == [rule]
+
+
+def test_skipping_and_companions_that_the_player_allows_pass():
+    """Skippable from `skipafter` on; a companion of the size that has a place."""
+    skips = VAST.replace("<Linear>", SKIPS_AT + '05">')
+    assert judged(bid("2", adm=skips.replace("</Linear>", COMPANION % (300, 250, "")))).violations == ()
+    no_control = changed(lambda r: r["imp"][1]["video"].update(skip=0))
+    assert [v.rule for v in judged(bid("2", adm=skips), request=no_control).violations] == ["skip"]
 
 
 def test_a_namespace_is_no_address():

@@ -26,6 +26,8 @@ _HAS_SERVING_ID = _FOUR - {VAST40}
 _HAS_ID_VALUE = frozenset({VAST40, VAST41})  # UniversalAdId said its id twice
 _FILES = "\x03"  # stands in the document where the media files go
 _COMPANIONS = "\x04"  # and the companions
+_SKIP_OFFSET = "\x05"  # and the time from which on the ad can be skipped
+_RENDERING = {"beside": "concurrent", "end_card": "end-card"}  # of companions, from 4.1 on
 _STATIC = 1  # companiontype: an image
 _EVENTS = ("start", "firstQuartile", "midpoint", "thirdQuartile", "complete")
 _UNCATEGORISED = "IAB24"  # DAAST wants a category even where the campaign has none
@@ -46,9 +48,10 @@ def choose_protocol(format: Format, offered: frozenset[int], able: frozenset[int
 
 
 class Vast:
-    """The document for one creative in one version, ready but for the files that the player takes and the bid's ids."""
+    """The document for one creative in one version, ready but for the files that the player takes, the time of skipping
+    (not before the player's `skipafter`) and the bid's ids."""
 
-    __slots__ = ("_after", "_before", "_companions", "_end", "_files", "_identity")
+    __slots__ = ("_after", "_before", "_companions", "_end", "_files", "_identity", "_skip_after_s", "_skip_offset")
 
     def __init__(
         self,
@@ -63,6 +66,7 @@ class Vast:
         self._before, _, after = document.partition(_FILES)
         self._after, _, self._end = after.partition(_COMPANIONS)
         self._identity = _universal_ad_id(creative, protocol)
+        self._skip_after_s, self._skip_offset = creative.skip_after_s, _clock(creative.skip_after_s)
         known = () if protocol == DAAST else creative.companions
         self._companions = tuple((each, _companion(each, protocol, notices)) for each in known)
 
@@ -72,6 +76,8 @@ class Vast:
         Where no file meets the offer's type, delivery and bitrate at once, every file is sent: the player chooses."""
         files = [xml for file, xml in self._files if plays(file, offer)] or [xml for _, xml in self._files]
         before = self._before.replace(TRAIL, trail).replace(BID_ID, bid_id)
+        later = offer.skip_after_s > self._skip_after_s
+        before = before.replace(_SKIP_OFFSET, _clock(offer.skip_after_s) if later else self._skip_offset)
         beside = self._beside(offer, trail) if self._companions and offer.companions else ""
         return before + "".join(files) + self._after.replace(TRAIL, trail) + beside + self._end
 
@@ -97,7 +103,9 @@ def plays(file: MediaFile, offer: MediaOffer) -> bool:
 
 
 def _takes(place: BannerOffer, companion: Companion) -> bool:
-    """Whether an image of this size and type may stand there (section 3.2.6, as a companion)."""
+    """Whether an image of this size and type may stand there, then (section 3.2.6, as a companion)."""
+    if companion.shown != "any" and place.end_card != (companion.shown == "end_card"):
+        return False
     sized = not place.sizes or (companion.width, companion.height) in place.sizes
     return sized and (not place.mimes or companion.mime in place.mimes)
 
@@ -108,8 +116,10 @@ def _companion(companion: Companion, protocol: int, notices: Notices | None) -> 
     if notices and protocol != VAST2:
         tracking = f"<CompanionClickTracking>{cdata(notices.click())}</CompanionClickTracking>"
     kind = attribute(clean(companion.mime))
+    mode = _RENDERING.get(companion.shown, "") if protocol in _HAS_SERVING_ID else ""
+    rendering = f' renderingMode="{mode}"' if mode else ""
     return (
-        f'<Companion width="{companion.width}" height="{companion.height}">'
+        f'<Companion width="{companion.width}" height="{companion.height}"{rendering}>'
         f'<StaticResource creativeType="{kind}">{cdata(url(companion.url))}</StaticResource>'
         f"<CompanionClickThrough>{cdata(url(companion.landing_url))}</CompanionClickThrough>{tracking}</Companion>"
     )
@@ -159,7 +169,7 @@ def _impressions(creative: Creative, notices: Notices | None) -> str:
 
 def _linear(creative: Creative, protocol: int, skippable: bool, notices: Notices | None) -> str:
     skips = skippable and protocol != VAST2  # 2.0 knows no skipping
-    offset = f' skipoffset="{_clock(creative.skip_after_s)}"' if skips else ""
+    offset = f' skipoffset="{_SKIP_OFFSET}"' if skips else ""
     duration = f"<Duration>{_clock(creative.spec.duration_s)}</Duration>"
     events = _tracking(notices, (*_EVENTS, "skip") if skips else _EVENTS) if notices else ""
     media = f"<MediaFiles>{_FILES}</MediaFiles>"

@@ -134,7 +134,7 @@ def test_vast_is_fetched_as_xml(talk: Talk, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["banner", "video"])
-@pytest.mark.parametrize("parameter", ["auction", "bid", "imp", "exchange", "protocol", "skip", "price"])
+@pytest.mark.parametrize("parameter", ["auction", "bid", "imp", "exchange", "protocol", "skip", "skipafter", "price"])
 def test_hostile_parameters_stay_values(talk: Talk, name: str, parameter: str) -> None:
     """Nothing of them is markup; what names no exchange or no version gets none."""
     fetched = talk.fetch(talk.bid(name)["nurl"], **{parameter: HOSTILE})

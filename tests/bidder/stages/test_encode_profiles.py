@@ -45,11 +45,12 @@ VIDEO = Creative(
     "https://shop.example/",
     media=(MediaFile("https://cdn.example/ad.mp4", "video/mp4", 640, 360, 1200),),
 )
+SKIPPABLE = replace(VIDEO, spec=replace(VIDEO.spec, skippable=True), skip_after_s=5)
 SLOT = Slot(
     "imp-1",
     banner=BannerOffer(((300, 250),)),
     native=NativeOffer((NativeAsset(1, True, "title"),)),
-    video=MediaOffer(),
+    video=MediaOffer(skip_after_s=7),
 )
 CAMPAIGN = Campaign(
     id="camp-1",
@@ -331,7 +332,7 @@ def test_a_registered_creative_has_no_markup(creative: Creative) -> None:
     assert encoded["crid"] == creative.id
 
 
-@pytest.mark.parametrize("creative", [BANNER, VIDEO], ids=["banner", "video"])
+@pytest.mark.parametrize("creative", [BANNER, VIDEO, SKIPPABLE], ids=["banner", "video", "skippable"])
 def test_markup_on_the_win_notice(creative: Creative) -> None:
     """What the win notice answers with is what `adm` would have held."""
     hostile = "\"'><]]>&${AUCTION_PRICE}"
@@ -350,6 +351,7 @@ def test_markup_on_the_win_notice(creative: Creative) -> None:
         (query["auction"], query["bid"], query["imp"]),
         int(query.get("protocol", 0)),
         skippable=query.get("skip") == "1",
+        skip_after_s=int(query.get("skipafter", 0)),
     )
     assert markup == only(answer(bid(creative), auction=auction))["adm"]
     assert encoder.answer(auction, [bid(creative)], Exchange("demo")).bids

@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import sys
 import textwrap
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
+
+Script = Callable[[bytes], bytes | Awaitable[bytes | None] | None]
 
 
 class ScriptedBidder:
     """An HTTP server on a socket of its own. Its /metrics count what it answered, as a bidder's do.
 
-    `answer` gets the body of each bid request and returns raw bytes; None closes the connection.
+    `answer` gets the body of each bid request and returns raw bytes, or an awaitable of them; None closes the
+    connection.
     """
 
-    def __init__(self, answer: Callable[[bytes], bytes | None]) -> None:
+    def __init__(self, answer: Script) -> None:
         self.answer = answer
         self.connections = 0
         self.bodies: list[bytes] = []
@@ -37,6 +40,8 @@ class ScriptedBidder:
                 body = await reader.readexactly(length)
                 self.bodies.append(body)
                 answer = self.answer(body)
+                if isinstance(answer, Awaitable):
+                    answer = await answer
                 if answer is None:
                     break
                 writer.write(answer)
@@ -47,11 +52,11 @@ class ScriptedBidder:
 
 
 @pytest.fixture
-async def scripted() -> AsyncIterator[Callable[[Callable[[bytes], bytes | None]], object]]:
+async def scripted() -> AsyncIterator[Callable[[Script], object]]:
     """Starts a ScriptedBidder with the given script."""
     servers: list[asyncio.Server] = []
 
-    async def start(answer: Callable[[bytes], bytes | None]) -> ScriptedBidder:
+    async def start(answer: Script) -> ScriptedBidder:
         bidder = ScriptedBidder(answer)
         server = await asyncio.start_server(bidder.serve, "127.0.0.1", 0)
         servers.append(server)

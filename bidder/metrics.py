@@ -280,7 +280,7 @@ OWN: tuple[Series[Metrics], ...] = (
            lambda metrics: _by_label(metrics.self_check.violations)),
     Series("counter", "bidder_unknown_versions", "Bid requests whose x-openrtb-version is not known.", ("exchange",),
            lambda metrics: _by_label(metrics.unknown_versions)),
-    Series("counter", "bidder_notices_apart", "Notices that do not count, by why: see APART.",
+    Series("counter", "bidder_notices_apart", "Notices apart, by why: test, audit, macro, price or unmeasured.",
            ("kind", "why"), lambda metrics: metrics.notices_apart.items()),
     Series("counter", "bidder_notice_price_micros", "Sum of the CPMs that notices told, in micro-units.",
            ("kind", "exchange", "currency"), lambda metrics: metrics.notice_prices.items()),

@@ -54,7 +54,7 @@ def read_notice(
         if given(text) is None:
             if kind in PRICED:
                 return Notice("macro", 0)
-        elif exchange is not None and (price := read_price(text, exchange.notice_price, keys)) is None:
+        elif exchange is not None and (price := read_price(text, exchange, keys)) is None:
             return Notice("price", 0)
     return Notice("unmeasured" if kind in SEEN and parameters.get("m") == "0" else "", price or 0)
 

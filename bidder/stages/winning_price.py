@@ -17,8 +17,8 @@ import hmac
 import re
 from base64 import b64decode
 from dataclasses import dataclass, field
-from typing import Literal
 
+from bidder.domain import Exchange
 from bidder.stages.macros import price_micros
 
 KEY_BYTES = 32
@@ -36,11 +36,14 @@ class PriceKeys:
     integrity: bytes = field(repr=False)
 
 
-def read_price(text: str, written: Literal["plain", "micros", "google"], keys: PriceKeys | None) -> int | None:
-    """Micro-units of a CPM; None: no price, a forged one, or one that needs keys that are not there."""
-    if written == "google":
+def read_price(text: str, exchange: Exchange, keys: PriceKeys | None) -> int | None:
+    """Micro-units of a CPM; None: no price, a forged one, or one that needs keys that are not there. Where the macro
+    asks for Base64 (`${AUCTION_PRICE:B64}`, section 4.4), so does this."""
+    if exchange.price_macro.endswith(":B64}"):
+        text = (_decoded(text) or b"").decode("ascii", "replace")
+    if exchange.notice_price == "google":
         return None if keys is None else decrypt(text, keys)
-    if written == "micros":
+    if exchange.notice_price == "micros":
         return int(text) if _MICROS.fullmatch(text) else None
     return price_micros(text)
 
@@ -76,8 +79,13 @@ def read_keys(text: str) -> dict[str, PriceKeys]:
 
 
 def _key(text: str) -> bytes | None:
+    key = _decoded(text)
+    return key if key is not None and len(key) == KEY_BYTES else None
+
+
+def _decoded(text: str) -> bytes | None:
+    """What stands in Base64, web-safe or not; None: nothing does."""
     try:
-        key = b64decode(text.translate(_WEB_SAFE), validate=True)
+        return b64decode(text.translate(_WEB_SAFE), validate=True)
     except (binascii.Error, ValueError):
         return None
-    return key if len(key) == KEY_BYTES else None

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hmac
 from base64 import b64encode, urlsafe_b64encode
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bidder.domain import Exchange
 from bidder.stages.winning_price import PriceKeys, decrypt, read_keys, read_price
 
 # The keys and prices that Google publishes for testing (authorized-buyers/rtb/response-guide/decrypt-price).
@@ -90,12 +92,23 @@ def test_what_these_keys_did_not_make(text: str) -> None:
 )
 def test_one_unit_however_it_is_written(text: str, written: str, micros: int | None) -> None:
     """The profile says how to read; nothing is guessed."""
-    assert read_price(text, written, OTHER) == micros  # type: ignore[arg-type]
+    assert read_price(text, Exchange("e", notice_price=written), OTHER) == micros  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "micros"), [("MS41", 1_500_000), ("1.5", None), ("MS4", None), ("4pyT", None), ("", None)]
+)
+def test_a_price_in_base64(text: str, micros: int | None) -> None:
+    """Where the profile's macro asks for it, and there only."""
+    asks = Exchange("e", price_macro="${AUCTION_PRICE:B64}")
+    assert read_price(text, asks, None) == micros
+    assert read_price("MS41", Exchange("e"), None) is None
+    assert read_price("MTU=", replace(asks, notice_price="micros"), None) == 15
 
 
 def test_nothing_without_keys() -> None:
     """An encrypted price cannot be read, nor trusted."""
-    assert read_price(encrypted(100), "google", None) is None
+    assert read_price(encrypted(100), Exchange("e", notice_price="google"), None) is None
 
 
 def test_keys_of_several_exchanges() -> None:

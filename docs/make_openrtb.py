@@ -27,9 +27,9 @@ from typing_extensions import get_type_hints, is_typeddict  # noqa: E402
 
 import openrtb_schemas  # noqa: E402
 from bidder.domain import Exchange  # noqa: E402
+from bidder.stages.wire import REQUEST  # noqa: E402
 from openrtb_schemas import (  # noqa: E402
     NATIVE_REQUEST,
-    REQUEST,
     BidRequest,
     BidResponse,
     NativeMarkupRequest,
@@ -269,9 +269,9 @@ What the bidder does with every field of OpenRTB 2.6-202606 and Native 1.2. This
 | learns | goes into the model's features: the answer follows the scores |
 | reads | is looked up; no exemplar shows an effect of it alone |
 | passes on | comes back in the answer, as a value or in a URL |
-| ignores | is checked for its type, then dropped |
+| ignores | is dropped unread |
 
-Restrictions are marked ●. One that cannot be read ends in a no-bid, also where its value is ignored. An object that
+Restrictions are marked ●. One that cannot be read ends in a no-bid, also where its value is not used. An object that
 stands in several places (Geo in device and user, Banner as a companion, …) has one table: what is used in one of them
 counts as used. Unknown fields and unknown values of enumerations are tolerated everywhere.
 """

@@ -1,4 +1,4 @@
-"""The four messages, each with its validator built once, at import.
+"""The four messages, each with its validator built once.
 
 The rule: ``validate_json`` is pydantic-core's own bound method; nothing stands between the bytes and the dict. Whatever
 the bytes, the outcome is a dict or a ``pydantic.ValidationError`` (a ``ValueError``).
@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from pydantic_core import CoreSchema, core_schema
 
 from openrtb_schemas.native import NativeMarkupRequest, NativeMarkupResponse
+from openrtb_schemas.projection import Fields, projected
 from openrtb_schemas.reading import Reading
 from openrtb_schemas.request import BidRequest
 from openrtb_schemas.response import BidResponse
@@ -29,10 +30,12 @@ class Message(Generic[T]):
     validate_python: Callable[[Any], T]
     """From an object that was parsed before. Raises ``pydantic.ValidationError``."""
 
-    def __init__(self, message: Any) -> None:
+    def __init__(self, message: Any, read: Fields | None = None) -> None:
+        """With ``read``, hints that are not named there are dropped unread: see ``projection``."""
         self._adapter: TypeAdapter[T] = TypeAdapter(message)
-        self.validate_json = self._adapter.validator.validate_json
-        self.validate_python = self._adapter.validator.validate_python
+        validator = self._adapter.validator if read is None else projected(self._adapter.core_schema, read)
+        self.validate_json = validator.validate_json
+        self.validate_python = validator.validate_python
 
     def validate(self, message: str | bytes | dict[str, Any]) -> T:
         """From JSON text or the object itself: ``imp.native.request`` arrives as either."""

@@ -16,9 +16,10 @@ from bidder.stages.domains import bare_domain
 from bidder.stages.impression import read_slots
 from bidder.stages.languages import language_ranges
 from bidder.stages.privacy import NO_VENDOR, Forbidden, Policy, Verdict, profile_keys, redact
-from bidder.stages.reading import all_categories, blocked, browser_of, extension, text
+from bidder.stages.reading import all_categories, blocked, browser_of, extension
 from bidder.stages.supply import DEFAULT_POLICY, SupplyPolicy, refuses
-from openrtb_schemas import DOOH, REQUEST, App, BidRequest, Content, Data, Device, Geo, Site, unreadable_restrictions
+from bidder.stages.wire import REQUEST
+from openrtb_schemas import DOOH, App, BidRequest, Content, Data, Device, Geo, Site, unreadable_restrictions
 
 MAX_SLOTS = 64
 """Impressions read of one request; the rest get no bid. Bounds the work a request can ask for."""
@@ -46,6 +47,11 @@ def decode(body: bytes, policy: Policy = NO_VENDOR, supply: SupplyPolicy = DEFAU
         return _refuse(body, error)
     if b"NaN" in body or b"Infinity" in body:
         _insist_on_json(body)
+    return read_auction(request, policy, supply)
+
+
+def read_auction(request: BidRequest, policy: Policy, supply: SupplyPolicy) -> Auction | NoBid:
+    """The auction in a request that was read already. What privacy signals forbid is removed from `request` itself."""
     if (reason := refuses(request, supply)) is not None:
         return NoBid(reason, request["id"], "source.schain")
     if _requires_transparency(request):
@@ -88,25 +94,35 @@ def _refuse(body: bytes, error: ValidationError) -> NoBid:
 def _requires_transparency(request: BidRequest) -> bool:
     """Whether every bid must say who is behind the ad (Digital Services Act, IAB's extension `regs.ext.dsa`): anything
     but 0, not asked for, and 1, not needed. Campaigns do not say it."""
-    dsa = ((request.get("regs") or {}).get("ext") or {}).get("dsa")
+    if not (regs := request.get("regs")) or not (ext := regs.get("ext")):
+        return False
+    dsa = ext.get("dsa")
     required = dsa.get("dsarequired") if isinstance(dsa, dict) else dsa
     return required not in (None, 0, 1, "0", "1")
 
 
 def _read_terms(auction: Auction, request: BidRequest) -> None:
+    """Most requests have few of the lists, and what an auction has at first is what a list says that is not there."""
     auction.tmax_ms = request.get("tmax")
     auction.auction_type = request.get("at", 0)
-    auction.test = request.get("test", 0) == 1
-    auction.currencies = tuple(code.upper() for code in request.get("cur", ()))
-    auction.allowed_seats = frozenset(request.get("wseat", ()))
-    auction.blocked_seats = frozenset(map(str.strip, blocked(request.get("bseat", ()))))
+    auction.test = request.get("test") == 1
+    auction.category_taxonomy = request.get("cattax", 1)
+    if currencies := request.get("cur"):
+        auction.currencies = tuple(map(str.upper, currencies))
+    if seats := request.get("wseat"):
+        auction.allowed_seats = frozenset(seats)
+    if seats := request.get("bseat"):
+        auction.blocked_seats = frozenset(map(str.strip, blocked(seats)))
     if "wlang" in request or "wlangb" in request:
         auction.allowed_languages = language_ranges(request.get("wlang"), request.get("wlangb"))
-    auction.category_taxonomy = request.get("cattax", 1)
-    auction.blocked_categories = blocked(request.get("bcat", ()))
-    auction.allowed_categories = frozenset(request.get("acat", ()))
-    auction.blocked_domains = blocked([domain.lower() for domain in request.get("badv", ())])
-    auction.blocked_bundles = blocked(request.get("bapp", ()))
+    if categories := request.get("bcat"):
+        auction.blocked_categories = blocked(categories)
+    if categories := request.get("acat"):
+        auction.allowed_categories = frozenset(categories)
+    if domains := request.get("badv"):
+        auction.blocked_domains = blocked([*map(str.lower, domains)])
+    if bundles := request.get("bapp"):
+        auction.blocked_bundles = blocked(bundles)
 
 
 def _read_inventory(auction: Auction, request: BidRequest) -> None:
@@ -114,7 +130,7 @@ def _read_inventory(auction: Auction, request: BidRequest) -> None:
     place: Site | App | DOOH | None
     if (app := request.get("app")) is not None:
         place, auction.channel = app, "app"
-        auction.bundle = text(app, "bundle")
+        auction.bundle = app.get("bundle", "")
     elif (site := request.get("site")) is not None:
         place, auction.channel = site, "site"
     elif (dooh := request.get("dooh")) is not None:
@@ -123,14 +139,17 @@ def _read_inventory(auction: Auction, request: BidRequest) -> None:
             auction.venue_types = frozenset([venue.lower() for venue in dooh.get("venuetype", ())])
     else:
         return
-    auction.inventory_id = text(place, "id")
-    auction.domain = text(place, "domain").lower() or bare_domain(text(place, "page"))
-    auction.publisher_id = text(place.get("publisher") or {}, "id")
+    auction.inventory_id = place.get("id", "")
+    auction.domain = place.get("domain", "").lower()
+    if not auction.domain and auction.channel == "site":
+        auction.domain = bare_domain(request["site"].get("page", ""))
+    if publisher := place.get("publisher"):
+        auction.publisher_id = publisher.get("id", "")
     content: Content = place.get("content") or {}
     auction.categories = all_categories(place, content)
     if content:
         auction.content_language = (content.get("language") or content.get("langb") or "")[:2].lower()
-        auction.content_genre = text(content, "genre")
+        auction.content_genre = content.get("genre", "")
 
 
 def _read_device(auction: Auction, device: Device) -> None:
@@ -152,11 +171,11 @@ def _read_user(auction: Auction, request: BidRequest, device: Device, verdict: V
     user = request.get("user") or {}
     auction.coppa = bool((request.get("regs") or {}).get("coppa"))
     geo: Geo = device.get("geo") or user.get("geo") or {}
-    auction.country = text(geo, "country").upper()
-    auction.region = text(geo, "region")
-    auction.metro = text(geo, "metro")
-    auction.city = text(geo, "city").lower()
-    auction.zip = text(geo, "zip")
+    auction.country = geo.get("country", "").upper()
+    auction.region = geo.get("region", "")
+    auction.metro = geo.get("metro", "")
+    auction.city = geo.get("city", "").lower()
+    auction.zip = geo.get("zip", "")
     auction.latitude, auction.longitude = geo.get("lat"), geo.get("lon")
     auction.utc_offset_min = geo.get("utcoffset")
     auction.segments = _segments(user.get("data") or ())

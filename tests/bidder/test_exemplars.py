@@ -94,7 +94,12 @@ def _projected(found: Json, wanted: Json) -> Json:
         ("banner", "cur", ["EUR"]),
         ("banner", "wlang", ["de"]),
         ("banner", "wlangb", ["en-GB"]),
+        ("banner", "regs", {"coppa": 1}),
+        ("banner", "regs", {"ext": {"dsa": {"dsarequired": 2}}}),
+        ("banner", "source", {"schain": {"ver": "1.0", "complete": 0, "nodes": [{"asi": "ssp.example", "sid": "1"}]}}),
         ("banner", "imp.0.id", "2"),
+        ("banner", "imp.0.qty", {"multiplier": 0}),
+        ("banner", "imp.1", {"id": "1", "video": {"mimes": ["video/mp4"]}}),
         ("banner", "imp.0.bidfloor", 2.51),
         ("banner", "imp.0.secure", 1),
         ("banner", "imp.0.pmp", {"private_auction": 1}),
@@ -130,6 +135,31 @@ async def test_the_invariants_know_a_broken_restriction(bench: Any, request_name
     body = json.dumps(request).encode()
     outcome = await bidder.bid(body)
     assert len(outcome.bids) == 1
+    assert bidder.violations(body, outcome) == []
+    bench.put(request, place, value)
+    assert bidder.violations(json.dumps(request).encode(), outcome) != []
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("device.lmt", 1),
+        ("device.dnt", 1),
+        ("regs", {"coppa": 1}),
+        ("regs", {"gdpr": 1}),
+        ("regs", {"ext": {"gdpr": 1}}),
+        ("regs", {"us_privacy": "1YYN"}),
+        ("regs", {"us_privacy": "", "ext": {"us_privacy": "1YYN"}}),
+    ],
+)
+async def test_the_invariants_know_a_profile_looked_up_against_the_users_will(
+    bench: Any, place: str, value: Any
+) -> None:
+    """Whether there is a bid or not."""
+    request = copy.deepcopy(bench.BASES["requests"]["user"])
+    bidder = bench.Bench([bench.campaign({"like": "banner", "suitable_for_children": True})], Exchange("generic"))
+    body = json.dumps(request).encode()
+    outcome = await bidder.bid(body)
     assert bidder.violations(body, outcome) == []
     bench.put(request, place, value)
     assert bidder.violations(json.dumps(request).encode(), outcome) != []

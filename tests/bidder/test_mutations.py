@@ -88,6 +88,7 @@ class Mutator:
     def __init__(self, bench: Any) -> None:
         demo = json.loads((ROOT / "bidder" / "data" / "demo_catalog.json").read_bytes())
         self.campaigns: list[Json] = [bench.campaign(name) for name in bench.BASES["campaigns"]]
+        self.campaigns += [bench.campaign(each) for each in EASILY_FORBIDDEN]
         self.campaigns += demo["campaigns"]
         self._seeds = list(_seeds(bench))
         self._restrictions = _restrictions(self.campaigns)
@@ -109,15 +110,15 @@ class Mutator:
         place, values = rng.choice(self._restrictions)
         value = copy.deepcopy(rng.choice(values))
         imps = [imp for imp in request.get("imp", ()) if isinstance(imp, dict)]
-        if place.startswith("imp.") and imps:
-            _, *parents, name = place.split(".")
-            holder = rng.choice(imps)
-            for parent in parents:
-                holder = holder.get(parent) if isinstance(holder, dict) else None
-            if isinstance(holder, dict):
-                holder[name] = value
-        elif not place.startswith("imp."):
-            request[place] = value
+        *parents, name = place.split(".")
+        holder: Any = request
+        if parents[:1] == ["imp"]:
+            holder = rng.choice(imps) if imps else None
+            parents = parents[1:]
+        for parent in parents:
+            holder = holder.get(parent) if isinstance(holder, dict) else None
+        if isinstance(holder, dict):
+            holder[name] = value
 
 
 def _seeds(bench: Any) -> Iterator[Json]:
@@ -134,17 +135,31 @@ def _restrictions(campaigns: list[Json]) -> list[tuple[str, list[Any]]]:
     domains = [[domain] for campaign in campaigns for domain in campaign["advertiser"]["domains"]]
     seats = [[campaign["seat"]] for campaign in campaigns]
     bundles = [[campaign["bundle"]] for campaign in campaigns if campaign.get("bundle")]
+    deals = [deal for campaign in campaigns for deal in campaign.get("targeting", {}).get("deals", ())]
     offers = [f"imp.{kind}" for kind in ("banner", "video", "audio", "native")]
     restrictions: list[tuple[str, list[Any]]] = [
         ("bcat", categories + parents),
         ("acat", categories + parents),
         ("cattax", [1, 2, 7]),
         ("badv", domains + [[f"EU.{domain[0]}"] for domain in domains]),
+        ("badv", [f"other.example, {domain[0]}" for domain in domains]),
+        ("badv", [[f"https://WWW.{domain[0]}./\n"] for domain in domains]),
+        ("bcat", [f"IAB99,{category[0]}" for category in categories]),
         ("bapp", bundles or [["com.example"]]),
         ("wseat", seats),
         ("bseat", seats),
         ("cur", [["EUR"], ["JPY", "EUR"], ["XTS"], ["USD"]]),
         ("wlang", [["en"], ["de"], ["xx"]]),
+        ("wlangb", [["en-GB"], ["de"], ["*"]]),
+        ("source", [{"schain": {"ver": "1.0", "complete": 0, "nodes": NODES}}]),
+        ("regs", [{"coppa": 1}, {"gdpr": 1}, {"us_privacy": "1YYN"}, {"gpp_sid": [7]}]),
+        ("regs", [{"ext": each} for each in ({"gdpr": 1}, {"us_privacy": "1YYN"}, {"dsa": {"dsarequired": 3}})]),
+        ("device.lmt", [1, "1", True]),
+        ("device.dnt", [1, "1", True]),
+        ("imp.id", ["1"]),
+        ("imp.pmp", [{"deals": [{"id": deal, "bidfloor": 1}, {"id": deal}]} for deal in deals]),
+        ("imp.qty", [{"multiplier": 0}, {"multiplier": -1.5}, {"multiplier": 14.2}]),
+        ("imp.pmp", [{"private_auction": 1, "deals": [{"id": deal, **terms}]} for deal in deals for terms in TERMS]),
         ("imp.bidfloor", [0.5, 2.5, 2.500001, 12, 60, 1e308]),
         ("imp.bidfloorcur", ["EUR", "JPY", "XTS"]),
         ("imp.secure", [1]),
@@ -163,11 +178,51 @@ def _restrictions(campaigns: list[Json]) -> list[tuple[str, list[Any]]]:
             (f"{offer}.durfloors", [[{"mindur": 1, "maxdur": 20, "bidfloor": 3}, {"mindur": 21, "bidfloor": 9}]]),
             (f"{offer}.protocols", [[1], [2], [3, 7], [9]]),
             (f"{offer}.mimes", [["video/webm"], ["video/mp4"], ["audio/mpeg"]]),
+            (f"{offer}.minbitrate", [1000, 2500, 100_000]),
             (f"{offer}.maxbitrate", [100, 1000, 2500]),
+            (f"{offer}.poddur", [10, 30, 60]),
+            (f"{offer}.maxseq", [1, 2, 4]),
             (f"{offer}.delivery", [[1], [2], [3]]),
         ]
     restrictions += [("imp.video.linearity", [1, 2]), ("imp.video.skip", [0, 1])]
+    restrictions.append(("imp.native.request.assets", [[{"id": 1, "required": 1, **asset}] for asset in ASSETS]))
     return restrictions
+
+
+EASILY_FORBIDDEN: tuple[Json, ...] = (
+    {
+        "like": "banner",
+        "id": "c-shaky",
+        "advertiser": {"id": "shaky", "domains": ["shaky.example"]},
+        "pays": 2.6,
+        "creative": {"html": '<img src="http://cdn.example/a.png">', "attributes": [10]},
+    },
+    {
+        "like": "video",
+        "id": "c-skippable",
+        "advertiser": {"id": "skippable", "domains": ["skippable.example"]},
+        "pays": 12.1,
+        "creative": {"skippable": True, "attributes": [16]},
+    },
+)
+"""Best payers that break restrictions which the other campaigns keep to."""
+NODES = [{"asi": "ssp.example", "sid": "1", "hp": 1}]
+ASSETS: tuple[Json, ...] = (
+    {"title": {"len": 3}},
+    {"img": {"type": 3, "wmin": 5000, "hmin": 1}},
+    {"data": {"type": 2, "len": 4}},
+    {"video": {"mimes": ["video/mp4"], "minduration": 1, "maxduration": 30, "protocols": [2]}},
+)
+TERMS: tuple[Json, ...] = (
+    {},
+    {"wseat": ["another"]},
+    {"wadomain": ["another.example"]},
+    {"bidfloor": 2, "at": 3},
+    {"bidfloor": 1, "bidfloorcur": "EUR", "guar": 1},
+    {"bidfloor": 1e6},
+    {"mincpmpersec": 0.5},
+    {"durfloors": [{"mindur": 20, "bidfloor": 4}]},
+)
 
 
 # -- mutations of the tree: each changes `request` in place ------------------------------------------------------------

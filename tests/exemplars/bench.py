@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,6 +120,8 @@ class Bench:
         self.exchange = exchange
         self.creatives = {each["id"]: each for campaign in campaigns for each in campaign["creatives"]}
         self.campaigns = {campaign["id"]: campaign for campaign in campaigns}
+        self.vendor = vendor
+        self.takes_incomplete_chains = (supply or {}).get("incomplete_allowed", False)
         self.metrics = Metrics([exchange.name])
         self._profiles = _Profiles(profile)
         self._model = _Model()
@@ -151,11 +154,14 @@ class Bench:
         found = ["an exception inside"] if outcome.unhandled else []
         if outcome.status == 204 and outcome.body:
             found.append(f"204 with a body: {outcome.body!r}")
+        if outcome.keys:
+            found += [f"a profile was looked up: {why}" for why in self._opted_out(meant(body))]
         if not outcome.bids:
             return found
         request = meant(body)
         lists = [request.pop(name) for name in ("wlang", "wlangb") if request.get(name)]  # checked by `_bid`
         headers = {"content-type": "application/json", "content-length": str(len(outcome.body))}
+        found += self._whole(request)
         case = BidRequestCase(request["id"], body, Kind.VALID, request, _ANY)
         judged = JUDGE.verdict(case, 200, headers, outcome.body).violations
         found += [f"{each.rule}: {each.detail}" for each in judged if each.rule not in self._excused(request, outcome)]
@@ -175,6 +181,28 @@ class Bench:
         if any("wratio" in bid for bid in outcome.bids):
             excused.add("size")
         return excused
+
+    def _opted_out(self, request: Json) -> Iterator[str]:
+        """The signals of the request that are known without reading a consent string, in 2.6's place or 2.5's."""
+        device, regs = request.get("device") or {}, request.get("regs") or {}
+        ext = regs.get("ext") or {}
+        yield from (name for name in ("lmt", "dnt") if device.get(name))
+        if regs.get("coppa"):
+            yield "coppa"
+        if not self.vendor and regs.get("gdpr", ext.get("gdpr")) in (1, "1"):
+            yield "gdpr without consent to us"
+        for us_privacy in (regs.get("us_privacy") or ext.get("us_privacy"), regs.get("us_privacy")):
+            if isinstance(us_privacy, str) and us_privacy[2:3] in ("Y", "y"):
+                yield f"us_privacy {us_privacy}"
+
+    def _whole(self, request: Json) -> Iterator[str]:
+        """What forbids every bid."""
+        dsa = ((request.get("regs") or {}).get("ext") or {}).get("dsa")
+        if isinstance(dsa, dict) and dsa.get("dsarequired") in (2, 3):
+            yield "a bid that does not say who is behind it, where that is required"
+        chain = (request.get("source") or {}).get("schain")
+        if chain is not None and chain["complete"] != 1 and not self.takes_incomplete_chains:
+            yield "bought through an incomplete supply chain"
 
     def _together(self, imp: Json, bids: list[Json]) -> Iterator[str]:
         """What the bids of one impression must be together (§7.6)."""
@@ -205,6 +233,19 @@ class Bench:
         if imp is None or creative is None:
             yield f"creative {bid['crid']!r} or impression {bid['impid']!r} does not exist"
             return
+        blocked = {_spelt(text) for text in _parts(request.get("badv"))} - {""}
+        if names := [
+            name for name in bid.get("adomain", ()) if any(f".{name}".endswith(f".{each}") for each in blocked)
+        ]:
+            yield f"advertiser {names} is blocked"
+        if both := set(_parts(request.get("bcat"))) & set(bid.get("cat", ())):
+            yield f"categories {both} are blocked"
+        if (request.get("regs") or {}).get("coppa") and not self.campaigns[bid["cid"]].get("suitable_for_children"):
+            yield "not suitable for children"
+        if (imp.get("qty") or {"multiplier": 1})["multiplier"] <= 0:
+            yield "for an impression that sells nothing"
+        if sum(each["id"] == imp["id"] for each in request["imp"]) > 1:
+            yield "for an impression that shares its id"
         if round(bid["price"] * 1e6) != bid["price"] * 1e6 and abs(round(bid["price"], 6) - bid["price"]) > 1e-12:
             yield f"price {bid['price']!r} is finer than a micro-unit"
         kind = creative["format"]
@@ -229,8 +270,10 @@ class Bench:
             yield from _played(creative, offer, bid)
         if "skipoffset" in bid.get("adm", "") and not {"attr", 16} & {*bid.get("attr", ()), *self.exchange.omitted}:
             yield "skippable, which its attributes do not say"
-        deals = {deal["id"]: deal for deal in (imp.get("pmp") or {}).get("deals", ())}
-        deal = deals.get(bid.get("dealid"), {})
+        offered = (imp.get("pmp") or {}).get("deals", ())
+        if sum(deal["id"] == bid.get("dealid") for deal in offered) > 1:
+            yield "for a deal that shares its id"
+        deal = next((deal for deal in offered if deal["id"] == bid.get("dealid")), {})
         agreed = deal.get("bidfloor", 0.0) if deal.get("at") == 3 else 0.0
         same_money = deal.get("bidfloorcur", "USD") == only_currency(request)
         if agreed and same_money and abs(bid["price"] - agreed) > 1e-6:
@@ -258,13 +301,24 @@ def _played(creative: Json, offer: Json, bid: Json) -> Iterator[str]:
     if not files:
         yield "no file of a type, delivery and bit rate that the player takes"
     duration_s = creative["duration_s"]
-    if offer.get("rqddurs"):
-        if duration_s not in offer["rqddurs"]:
-            yield f"{duration_s} s, only {offer['rqddurs']} are taken"
-    elif not offer.get("minduration", 0) <= duration_s <= (offer.get("maxduration") or duration_s):
+    if offer.get("rqddurs") and duration_s not in offer["rqddurs"]:
+        yield f"{duration_s} s, only {offer['rqddurs']} are taken"
+    if not offer.get("minduration", 0) <= duration_s <= (offer.get("maxduration") or duration_s):
         yield f"{duration_s} s is not within {offer.get('minduration')} to {offer.get('maxduration')}"
     if "linearity" in offer and _code(creative, "linearity", 1) != offer["linearity"]:
         yield f"linearity {creative.get('linearity', 1)}, asked for {offer['linearity']}"
+
+
+def _parts(listed: list[str] | None) -> list[str]:
+    """The entries of a list, also where the only one holds them all."""
+    entries = listed or []
+    return [part for text in entries for part in (re.split(r"[,;|\s]+", text) if len(entries) == 1 else [text])]
+
+
+def _spelt(domain: str) -> str:
+    """Without scheme, "www.", path and last dot."""
+    found = re.fullmatch(r"\s*(?:[a-z]+://)?(?:www\.)?([^/?#:\s]*?)\.?(?:[/?#:].*)?\s*", domain.lower(), re.DOTALL)
+    return found[1] if found else ""
 
 
 def _covers(listed: str, tag: str) -> bool:

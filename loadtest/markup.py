@@ -118,10 +118,17 @@ def check_media(offer: Json, media: Media, duration_s: int | None) -> Iterator[V
     if exact := offer.get("rqddurs"):
         if duration_s not in exact:
             yield Violation("duration", f"{duration_s} s, the slot takes {exact} only")
-    elif duration_s < offer.get("minduration", 0) or duration_s > offer.get("maxduration", duration_s):
+    elif duration_s < offer.get("minduration", 0) or duration_s > _longest(offer, duration_s):
         yield Violation(
             "duration", f"{duration_s} s, the slot takes {offer.get('minduration')} to {offer.get('maxduration')}"
         )
+
+
+def _longest(offer: Json, unlimited: int) -> int:
+    """`maxextended`: so many seconds more than `maxduration`; -1 without limit."""
+    extended: int = offer.get("maxextended", 0)
+    longest: int = offer.get("maxduration", unlimited)
+    return unlimited if extended == -1 else longest + max(0, extended)
 
 
 def _check_skip(offer: Json, media: Media) -> Iterator[Violation]:
@@ -168,6 +175,8 @@ def check_native(offer: Json, markup: str) -> Iterator[Violation]:
     if not isinstance(answer, dict) or not isinstance(answer.get("link"), dict) or not answer["link"].get("url"):
         yield Violation("adm", "native markup needs an object with link.url")
         return
+    if "privacy" in answer and asked.get("privacy") != 1:
+        yield Violation("privacy", "a privacy notice, which the slot does not show")
     given = {asset.get("id"): asset for asset in answer.get("assets", ()) if isinstance(asset, dict)}
     wanted = {asset["id"]: asset for asset in asked["assets"]}
     for asset_id in given.keys() - wanted.keys():

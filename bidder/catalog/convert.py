@@ -59,6 +59,7 @@ class Converter:
             more_categories=self._one(tuple((more.taxonomy, tuple(more.ids)) for more in source.more_categories)),
             suitable_for_children=source.suitable_for_children,
             bundle=source.bundle,
+            roadblock=source.roadblock,
             start_s=_unix(source.flight.start),
             end_s=_unix(source.flight.end),
             daily_frequency_cap=source.daily_frequency_cap,
@@ -198,6 +199,7 @@ class Converter:
             title=source.title,
             texts=tuple(NativeText(kind, text) for kind, text in ordered),
             images=tuple(NativeImage(i.type, i.url, i.w, i.h, self._one(i.mime)) for i in source.images),
+            privacy_url=source.privacy_url or "",
             call_to_action=texts.get(names.CALL_TO_ACTION, ""),
             **common,
         )

@@ -265,13 +265,14 @@ class Image(Part):
 
 
 class Native(CreativePart):
-    """`cta` is short for the text "ctatext"."""
+    """`cta` is short for the text "ctatext"; `privacy_url` is the page behind the buyer's privacy notice."""
 
     format: Literal["native"]
     title: str = Field(min_length=1, max_length=140)
     texts: f.NativeTexts = {}
     images: tuple[Image, ...] = Field((), max_length=20)
     cta: str = Field("", max_length=50)
+    privacy_url: f.Url | None = None
 
     @model_validator(mode="after")
     def _calls_once(self) -> Self:
@@ -282,6 +283,8 @@ class Native(CreativePart):
     def assets(self) -> Iterator[str]:
         yield from super().assets()
         yield from (image.url for image in self.images)
+        if self.privacy_url:
+            yield self.privacy_url
 
 
 Creative = Annotated[Banner | Video | Audio | Native, Field(discriminator="format")]
@@ -322,7 +325,8 @@ class Labels(Part):
 
 class Campaign(Part):
     """`prior` is the probability, 0 to 1, that an impression brings what the goal pays for. An exchange blocks in its
-    own taxonomy, and an ad without a category in it does not pass: `more_categories` has the ad's in others."""
+    own taxonomy, and an ad without a category in it does not pass: `more_categories` has the ad's in others. A
+    `roadblock` is on all impressions of a request that offers all that there are, or on none."""
 
     id: f.Id
     advertiser: Advertiser
@@ -336,6 +340,7 @@ class Campaign(Part):
     more_categories: tuple[Labels, ...] = Field((), max_length=9)
     suitable_for_children: bool = False
     bundle: str = Field("", max_length=200)
+    roadblock: bool = False
     flight: Flight = Flight()
     daily_frequency_cap: _Frequency = 0
     targeting: Targeting = Targeting()

@@ -76,7 +76,7 @@ class MediaOffer:
     apis: frozenset[int] = NO_CODES
     blocked_attributes: frozenset[int] = NO_CODES
     min_duration_s: int = 0
-    max_duration_s: int | None = None
+    max_duration_s: int | None = None  # maxduration with maxextended
     required_durations_s: frozenset[int] = NO_CODES  # rqddurs: exactly one of these
     linearity: int | None = None  # 1 linear, 2 overlay
     skippable: bool | None = None  # None = not said; False = the player gives no skip control
@@ -130,6 +130,7 @@ class NativeOffer:
     apis: frozenset[int] = NO_CODES
     blocked_attributes: frozenset[int] = NO_CODES
     event_trackers: tuple[tuple[int, frozenset[int]], ...] = ()  # (event, methods) that the slot supports
+    privacy_link: bool = False  # privacy: it shows the buyer's own notice
 
 
 @dataclass(slots=True)
@@ -169,6 +170,7 @@ class Auction:
     auction_type: int = 0  # 1 first price, 2 second price plus; 0 = not said: the exchange's default counts
     currencies: tuple[str, ...] = ()  # allowed for the answer; empty = USD
     test: bool = False
+    all_impressions: bool = False  # allimps: the slots are all that there are in this context
     allowed_seats: frozenset[str] = NOTHING
     blocked_seats: frozenset[str] = NOTHING
     allowed_languages: frozenset[str] = NOTHING  # of creatives: language ranges, BCP 47, lower case

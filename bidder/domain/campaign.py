@@ -87,12 +87,14 @@ SLOT_ATTRIBUTES = (
     "last_in_pod",
     "first_pod",
     "last_pod",
+    "all_impressions",
 )
 """What `required_attributes` and `blocked_attributes` may name. "viewable": the exchange's own viewability metric is at
 least 0.5. "skippable": the video or audio slot offers skipping. "pre_roll", "mid_roll", "post_roll": when a video or
 audio ad starts. "in_stream": the video plays within content that the user asked for. "first_in_pod", "last_in_pod":
 the ad's place in its pod, as the exchange promises it; where a pod leaves it open, a bid that requires it asks for it.
-"first_pod", "last_pod": the pod's place within the content."""
+"first_pod", "last_pod": the pod's place within the content. "all_impressions": the request offers all that there are,
+as `allimps` says."""
 
 PLACES_IN_POD = {"first_in_pod": 1, "last_in_pod": -1}
 """By slot attribute, as `slotinpod` has it (AdCOM, slot position in pod)."""
@@ -181,6 +183,7 @@ class Creative:
     call_to_action: str = ""
     impression_trackers: tuple[str, ...] = ()
     preview_url: str = ""  # iurl
+    privacy_url: str = ""  # native: the advertiser's page on what data is used for
     feature_hash: int = 0
 
 
@@ -203,6 +206,7 @@ class Campaign:
     more_categories: tuple[tuple[int, tuple[str, ...]], ...] = ()  # the same ad in other taxonomies
     suitable_for_children: bool = False  # may bid where COPPA applies
     bundle: str = ""  # of the advertised app
+    roadblock: bool = False  # on all impressions of a request that offers all there are, or on none
     start_s: int = 0  # flight, Unix seconds; 0 = open
     end_s: int = 0
     daily_frequency_cap: int = 0  # impressions a user a day; 0 = none

@@ -121,6 +121,8 @@ def _request_steps(shard: Shard, facts: Facts, opened: Open, profile: Profile | 
         yield f"excluded {name}", shard.everyone & ~avoided.any_of(facts.avoided[name])
     yield "os version", shard.versions.of(facts.one["os"], facts.os_version)
     yield "position on the map", shard.circles.of(facts.latitude, facts.longitude)
+    if not opened.auction.all_impressions:
+        yield "road-block, not all impressions offered", shard.everyone & ~shard.roadblocks
     # Restrictions are lifted all at once and then laid on one by one: what each takes away is its own.
     auction = replace(opened.auction, **_RESTRICTIONS)
     for name, nothing in _RESTRICTIONS.items():
@@ -214,4 +216,6 @@ class _Walk:
         floors = [floor_of(self._slot, spec, deal) for spec in specs for deal in deals]
         if all(floor is None or not reachable(campaign, floor, self._rates) for floor in floors):
             return "floor above the campaign's maximum"
+        if campaign.roadblock:
+            return "road-block, no candidate on every impression"
         return ENOUGH if self._full else "categories, media files or the share of deals"

@@ -64,6 +64,8 @@ def read_auction(request: BidRequest, policy: Policy, supply: SupplyPolicy) -> A
     _read_device(auction, device)
     _read_user(auction, request, device, verdict)
     auction.slots = read_slots(request["imp"], MAX_SLOTS)
+    if request.get("allimps") == 1:
+        auction.all_impressions = len(auction.slots) == len(request["imp"])  # as far as they can be bid on
     if auction.tmax_ms is not None and auction.tmax_ms <= 0:
         return NoBid(NoBidReason.INSUFFICIENT_TIME, auction.id, f"tmax: {auction.tmax_ms} leaves no time to bid")
     for slot in auction.slots:

@@ -97,6 +97,8 @@ class Encoder:
         if exchange.max_answer_bytes and len(body) > exchange.max_answer_bytes:
             kept = _without_lowest(kept, len(body) - exchange.max_answer_bytes, refused)
             body = _response(auction.id, response, currency, kept, exchange)
+        if len(kept) < len(bids) > 1 and bids[0].candidate.campaign.roadblock:  # all or none
+            return Encoded(b"", [], [*refused, *[refused[0]] * len(kept)])
         return Encoded(body, [bid for bid, _, _ in kept], refused)
 
     def served(
@@ -239,7 +241,11 @@ def _response(auction_id: str, response: str, currency: str, kept: list[_Kept], 
     seats: dict[str, list[dict[str, Any]]] = {}
     for _, seat, encoded in kept:
         seats.setdefault(seat, []).append(encoded)
-    seatbid = [{"seat": seat, "bid": each} if seat else {"bid": each} for seat, each in seats.items()]
+    seatbid: list[dict[str, Any]] = [
+        {"seat": seat, "bid": each} if seat else {"bid": each} for seat, each in seats.items()
+    ]
+    if len(kept) > 1 and kept[0][0].candidate.campaign.roadblock:
+        seatbid[0]["group"] = 1  # won together or not at all (section 4.2.2); one campaign has one seat
     content: dict[str, Any] = {"id": auction_id, "bidid": response, "cur": currency, "seatbid": seatbid}
     if exchange.response_ext:
         content["ext"] = dict(exchange.response_ext)

@@ -80,7 +80,7 @@ def _may_expand(offer: BannerOffer) -> bool:
 
 
 def media_fits(spec: CreativeSpec, offer: MediaOffer) -> bool:
-    """Source: §3.2.7, §3.2.8, §7.4 (skippability). Nothing is longer than `maxduration`: `maxextended` is not used."""
+    """Source: §3.2.7, §3.2.8, §7.4 (skippability)."""
     if not spec.mimes & offer.mimes:  # `mimes` is required: an empty list is a player that plays nothing
         return False
     if offer.protocols and not spec.protocols & offer.protocols:

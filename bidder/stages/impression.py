@@ -53,8 +53,8 @@ PLACES = {0: frozenset({1, -1}), 1: frozenset({1}), -1: frozenset({-1}), 2: froz
 MAX_REMEMBERED = 4096
 """Characters of a native request that is remembered; usual are 300 to 1,500."""
 
-Wants = tuple[tuple[NativeAsset, ...], str, bool, tuple[tuple[int, frozenset[int]], ...]]
-"""Of a native request: the assets, its version or "", whether it is wrapped, and the event trackers."""
+Wants = tuple[tuple[NativeAsset, ...], str, bool, tuple[tuple[int, frozenset[int]], ...], bool]
+"""Of a native request: the assets, its version or "", whether it is wrapped, the event trackers, `privacy`."""
 
 MOST_MONEY = 1e15
 """Currency units; a floor above it is as good as any."""
@@ -237,6 +237,9 @@ def _media(media: Video | Audio) -> MediaOffer | None:
     offer.pod = pod
     offer.min_duration_s = media.get("minduration", 0)
     offer.max_duration_s = media.get("maxduration")
+    if "maxextended" in media and offer.max_duration_s is not None:
+        extended = media["maxextended"]  # -1: without limit
+        offer.max_duration_s = None if extended == -1 else offer.max_duration_s + max(0, extended)
     offer.min_bitrate_kbps = media.get("minbitrate")
     offer.max_bitrate_kbps = media.get("maxbitrate")
     offer.start_delay_s = media.get("startdelay")
@@ -307,8 +310,9 @@ def _native(native: Native) -> NativeOffer | None:
         wanted = _wants(raw)
     if wanted is None:
         return None
-    assets, version, wrapped, trackers = wanted
+    assets, version, wrapped, trackers, privacy = wanted
     offer = NativeOffer(assets, version or native.get("ver") or "1.2", wrapped, event_trackers=trackers)
+    offer.privacy_link = privacy
     if codes := native.get("api"):
         offer.apis = frozenset(codes)
     if codes := native.get("battr"):
@@ -326,7 +330,7 @@ def _wants(raw: str | dict[str, Any]) -> Wants | None:
     if not assets:
         return None
     trackers = tuple((tracker["event"], _codes(tracker.get("methods"))) for tracker in markup.get("eventtrackers", ()))
-    return assets, markup.get("ver", ""), "assets" not in parsed, trackers
+    return assets, markup.get("ver", ""), "assets" not in parsed, trackers, markup.get("privacy") == 1
 
 
 _remembered_wants = lru_cache(maxsize=1024)(_wants)

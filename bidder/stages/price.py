@@ -64,7 +64,7 @@ def price(
     if _is_simple(candidates, exchange):
         bids = _best(candidates, scores, currency, rates)
     else:
-        bids = select(_all(candidates, scores, currency, rates), exchange)
+        bids = select(_all(candidates, scores, currency, rates), exchange, len(auction.slots))
     return Priced(bids, None if bids else NoBidReason.BELOW_FLOOR)
 
 

@@ -2,15 +2,16 @@
 
 The rule kept here: what must be bid comes first, then what is worth most. One advertiser bids in one slot of a request
 only, guaranteed deals apart, so that no page shows it twice; within a slot each creative and each deal stands once.
-What a pod wants distinct is so in all slots of the pod (section 7.6).
-Choosing goes from the highest price down; a pod is filled after the single slots, from the advertisers that are left.
+A road-block has all slots of the request to itself, or none. What a pod wants distinct is so in all of its slots
+(section 7.6). Choosing goes from the highest price down; a pod is filled after the single slots, from the advertisers
+that are left.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 
-from bidder.domain import Bid, Exchange, Format, Slot
+from bidder.domain import Bid, Exchange, Format, Pod, Slot
 from bidder.stages.pods import fill, marks_asked_for, place_of
 
 OUTSIDE_PODS = (Format.BANNER, Format.NATIVE)
@@ -21,8 +22,41 @@ def rank(bid: Bid) -> tuple[bool, int, bool]:
     return bid.candidate.is_guaranteed, bid.price_micros, bid.candidate.deal is not None
 
 
-def select(bids: Sequence[Bid], exchange: Exchange) -> list[Bid]:
-    """The bids to answer with, slots in the order in which `bids` name them, best first within a slot.
+def select(bids: Sequence[Bid], exchange: Exchange, slots: int = 0) -> list[Bid]:
+    """The bids to answer with, slots in the order in which `bids` name them, best first within a slot. A road-block
+    takes all `slots` of the auction where that brings more than any other choice."""
+    each_for_itself = [bid for bid in bids if not bid.candidate.campaign.roadblock]
+    chosen = _each_for_itself(each_for_itself, exchange)
+    if len(each_for_itself) == len(bids):
+        return chosen
+    return max([chosen, *_roadblocks(bids, slots)], key=_takings)
+
+
+def _roadblocks(bids: Sequence[Bid], slots: int) -> Iterator[list[Bid]]:
+    """The best bids of each road-block that has one for every slot. A pod is not taken: where it is dynamic, one ad
+    does not fill it; else no advertiser is in it twice."""
+    order = dict.fromkeys(bid.candidate.slot.id for bid in bids)
+    best: dict[str, dict[str, Bid]] = {}
+    for bid in sorted(bids, key=rank):
+        if bid.candidate.campaign.roadblock and not bid.candidate.slot.is_pod:
+            best.setdefault(bid.candidate.campaign.id, {})[bid.candidate.slot.id] = bid
+    for by_slot in best.values():
+        pods = [pod.id for bid in by_slot.values() if (pod := _pod(bid)) is not None]
+        if len(by_slot) == slots and len(pods) == len(set(pods)):
+            yield [by_slot[slot_id] for slot_id in order]
+
+
+def _takings(bids: list[Bid]) -> tuple[int, int]:
+    """How many that must be bid are among them, and what all bring: of each slot the best, of a pod all."""
+    best: dict[str, int] = {}
+    for bid in bids:
+        slot, price = bid.candidate.slot, bid.price_micros
+        best[slot.id] = best.get(slot.id, 0) + price if slot.is_pod else max(best.get(slot.id, 0), price)
+    return sum(bid.candidate.is_guaranteed for bid in bids), sum(best.values())
+
+
+def _each_for_itself(bids: Sequence[Bid], exchange: Exchange) -> list[Bid]:
+    """Campaigns that bid in each slot by themselves.
 
     A slot gets `exchange.bids_per_imp` bids; where `exchange.deals_beside_open`, those are bids without a deal, and one
     for each deal stands beside them (M+N, §7.3)."""
@@ -51,13 +85,17 @@ def _advertiser(bid: Bid) -> list[Hashable]:
     return [("advertiser", campaign.advertiser_id), *(("domain", domain) for domain in campaign.domains)]
 
 
-def _of_pod(bid: Bid) -> list[Hashable]:
-    """What the slots of one pod may not share."""
+def _pod(bid: Bid) -> Pod | None:
+    """The pod of several impressions that the bid is for."""
     slot = bid.candidate.slot
     offer = slot.video if bid.candidate.creative.spec.format is Format.VIDEO else slot.audio
-    if offer is None or offer.pod is None or not offer.pod.id:
-        return []
-    return [(offer.pod.id, mark) for mark in marks_asked_for(bid, offer.pod.distinct)]
+    return offer.pod if offer is not None and offer.pod is not None and offer.pod.id else None
+
+
+def _of_pod(bid: Bid) -> list[Hashable]:
+    """What the slots of one pod may not share."""
+    pod = _pod(bid)
+    return [] if pod is None else [(pod.id, mark) for mark in marks_asked_for(bid, pod.distinct)]
 
 
 def _is_free(bid: Bid, claims: dict[Hashable, str]) -> bool:

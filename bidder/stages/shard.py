@@ -198,6 +198,7 @@ class Shard:
         self.advertisers = Advertisers(campaigns)
         self.by_bundle = Masks(campaigns, lambda campaign: [app_id(campaign.bundle)] if campaign.bundle else [])
         self.ad_categories = Categories(campaigns)
+        self.roadblocks = mask_of(bit for bit, campaign in enumerate(campaigns) if campaign.roadblock)
         self.by_seat = Masks(campaigns, lambda campaign: [campaign.seat]).by_value
         self._compile_creatives()
 
@@ -241,6 +242,8 @@ class Shard:
     def _allowed(self, mask: int, facts: Facts) -> int:
         """Without those that the request refuses: by category, domain, app, seat (§3.2.1); for children, COPPA."""
         auction = facts.auction
+        if self.roadblocks and not auction.all_impressions:
+            mask &= ~self.roadblocks
         if auction.coppa:
             mask &= self.ad_categories.suitable_for_children
         if auction.blocked_categories:
@@ -328,6 +331,7 @@ def slot_attributes(slot: Slot, facts: Facts) -> set[str]:
             ("viewable", slot.viewability >= VIEWABLE),
             ("deal", slot.deals),
             ("child_directed", facts.auction.coppa),
+            ("all_impressions", facts.auction.all_impressions),
             ("known_user", facts.user_known),
         )
         if is_so

@@ -78,7 +78,19 @@ def target(
     for slot in auction.slots:
         search = _Search(slot, profile, rates, now_s, index, facts, eligible, exchange.strict_banner_size)
         candidates += search.run(candidates_wanted(slot, per_slot))
+    if auction.all_impressions and len(auction.slots) > 1:
+        return _without_broken_roadblocks(candidates, len(auction.slots))
     return candidates
+
+
+def _without_broken_roadblocks(candidates: list[Candidate], slots: int) -> list[Candidate]:
+    """A road-block without a candidate in one of the slots cannot bid in the others."""
+    reached: dict[str, set[str]] = {}
+    for candidate in candidates:
+        if candidate.campaign.roadblock:
+            reached.setdefault(candidate.campaign.id, set()).add(candidate.slot.id)
+    broken = {campaign_id for campaign_id, there in reached.items() if len(there) < slots}
+    return [candidate for candidate in candidates if candidate.campaign.id not in broken] if broken else candidates
 
 
 def candidates_wanted(slot: Slot, per_slot: int) -> int:

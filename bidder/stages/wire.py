@@ -10,7 +10,7 @@ from __future__ import annotations
 from openrtb_schemas import BidRequest, Message
 
 HINTS = {
-    "BidRequest": "site app dooh",
+    "BidRequest": "site app dooh allimps",
     "BidRequest.ext": "schain",
     "Source": "",
     "Source.ext": "schain",

@@ -120,6 +120,7 @@ class Bench:
         self.exchange = exchange
         self.creatives = {each["id"]: each for campaign in campaigns for each in campaign["creatives"]}
         self.campaigns = {campaign["id"]: campaign for campaign in campaigns}
+        self.owners = {each["id"]: campaign for campaign in campaigns for each in campaign["creatives"]}
         self.vendor = vendor
         self.takes_incomplete_chains = (supply or {}).get("incomplete_allowed", False)
         self.metrics = Metrics([exchange.name])
@@ -167,6 +168,7 @@ class Bench:
         found += [f"{each.rule}: {each.detail}" for each in judged if each.rule not in self._excused(request, outcome)]
         for bid in outcome.bids:
             found += [f"bid {bid['id']}: {wrong}" for wrong in self._bid(request, bid, lists)]
+        found += self._blocks(request, outcome)
         for imp in request["imp"]:
             bids = [bid for bid in outcome.bids if bid["impid"] == imp["id"]]
             found += [f"imp {imp['id']}: {wrong}" for wrong in self._together(imp, bids)]
@@ -220,6 +222,21 @@ class Bench:
                 yield f"{[bid.get('dur') for bid in bids]} s in a pod of {pod_s} s"
             if most and len(bids) > most:
                 yield f"{len(bids)} ads in a pod of {most}"
+
+    def _blocks(self, request: Json, outcome: Outcome) -> Iterator[str]:
+        """A road-block is alone, on every impression, and says that they go together."""
+        owners = {self.owners[bid["crid"]]["id"] for bid in outcome.bids if bid["crid"] in self.owners}
+        blocks = {owner for owner in owners if self.campaigns[owner].get("roadblock")}
+        if blocks:
+            if request.get("allimps") != 1:
+                yield f"road-blocks {blocks} where not all impressions are offered"
+            if sorted(bid["impid"] for bid in outcome.bids) != sorted(imp["id"] for imp in request["imp"]):
+                yield f"road-blocks {blocks} not on every impression once"
+            if len(owners) > 1:
+                yield f"road-blocks {blocks} not alone"
+        grouped = any(seat.get("group") == 1 for seat in outcome.response["seatbid"])
+        if grouped != (bool(blocks) and len(outcome.bids) > 1):
+            yield f"group {int(grouped)} for road-blocks {blocks}"
 
     def _is_labelled(self, bid: Json, taxonomy: int) -> bool:
         family = next((each for each in TAXONOMIES if taxonomy in each), {taxonomy})
@@ -303,7 +320,9 @@ def _played(creative: Json, offer: Json, bid: Json) -> Iterator[str]:
     duration_s = creative["duration_s"]
     if offer.get("rqddurs") and duration_s not in offer["rqddurs"]:
         yield f"{duration_s} s, only {offer['rqddurs']} are taken"
-    if not offer.get("minduration", 0) <= duration_s <= (offer.get("maxduration") or duration_s):
+    extended = offer.get("maxextended", 0)
+    longest = duration_s if extended == -1 else (offer.get("maxduration") or duration_s) + max(0, extended)
+    if not offer.get("minduration", 0) <= duration_s <= longest:
         yield f"{duration_s} s is not within {offer.get('minduration')} to {offer.get('maxduration')}"
     if "linearity" in offer and _code(creative, "linearity", 1) != offer["linearity"]:
         yield f"linearity {creative.get('linearity', 1)}, asked for {offer['linearity']}"

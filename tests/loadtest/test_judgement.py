@@ -148,6 +148,8 @@ BROKEN = {
         "</Linear>", COMPANION % (300, 250, ' renderingMode="end-card"')))),
     "a protocol that the player does not take": ("protocol", bid("2", protocol=7)),
     "below the floor by second": ("floor", bid("5", price=2.9)),
+    "a privacy notice that the slot does not show": ("privacy", bid("3", adm=json.dumps(
+        {**NATIVE, "privacy": "https://shop.example/privacy"}))),
     "native that is no JSON": ("adm", bid("3", adm="{")),
     "native without a link": ("adm", bid("3", adm=json.dumps({**NATIVE, "link": {}}))),
     "native without a required asset": ("asset", bid("3", adm=json.dumps({**NATIVE, "assets": NATIVE["assets"][:1]}))),
@@ -211,6 +213,13 @@ def test_skipping_and_companions_that_the_player_allows_pass():
     assert judged(bid("2", adm=skips.replace("</Linear>", COMPANION % (300, 250, "")))).violations == ()
     no_control = changed(lambda r: r["imp"][1]["video"].update(skip=0))
     assert [v.rule for v in judged(bid("2", adm=skips), request=no_control).violations] == ["skip"]
+
+
+@pytest.mark.parametrize(("extended", "fits"), [(0, False), (4, False), (5, True), (-1, True)])
+def test_videos_may_be_longer_where_extension_is_allowed(extended: int, fits: bool):
+    """By `maxextended` seconds, or by any."""
+    request = changed(lambda r: r["imp"][1]["video"].update(maxduration=10, maxextended=extended))
+    assert [v.rule for v in judged(bid("2"), request=request).violations] == ([] if fits else ["duration"])
 
 
 def test_a_namespace_is_no_address():

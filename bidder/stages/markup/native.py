@@ -22,13 +22,14 @@ _TITLE, _CALL_TO_ACTION = 0, 12  # keys of `_texts`: the title, and a data asset
 class Native:
     """One native creative, ready but for the choice of assets and the bid's ids."""
 
-    __slots__ = ("_click", "_images", "_landing_url", "_texts", "_trackers", "_wrapped")
+    __slots__ = ("_click", "_images", "_landing_url", "_privacy_url", "_texts", "_trackers", "_wrapped")
 
     def __init__(self, creative: Creative, notices: Notices | None, *, wrapped: bool = False) -> None:
         """`wrapped`: the exchange takes native in {"native": …} only, whatever the request looks like."""
         self._texts = _texts(creative)
         self._images = tuple((image, _image(image)) for image in creative.images)
         self._landing_url = url(creative.landing_url)
+        self._privacy_url = url(creative.privacy_url) if creative.privacy_url else ""
         self._click = notices.click() if notices else ""
         self._wrapped = wrapped
         trackers = [url(tracker) for tracker in creative.impression_trackers]
@@ -44,6 +45,8 @@ class Native:
         assets = [answer for asset in offer.assets if (answer := self._answer(asset)) is not None]
         version = offer.version if offer.version in _VERSIONS else "1.2"
         native: dict[str, Any] = {"ver": version, "assets": assets, "link": link}
+        if self._privacy_url and offer.privacy_link:
+            native["privacy"] = self._privacy_url
         self._track(native, offer, trail)
         return orjson.dumps({"native": native} if offer.wrapped or self._wrapped else native).decode()
 

@@ -172,3 +172,46 @@ def test_rules_hold_for_any_bids(
         dealt = sum(each.candidate.deal is not None for each in here)
         assert len(here) - dealt <= bids_per_imp
         assert dealt <= 1 if deals_beside_open else len(here) <= bids_per_imp
+
+
+def roadblock(slot: Slot, price: int, name: str) -> Bid:
+    """A bid of a road-block; those of one name are of one campaign."""
+    made = bid(slot, price, name, ad=name)
+    made.candidate.campaign = replace(made.candidate.campaign, roadblock=True)
+    return made
+
+
+def test_a_road_block_takes_all_slots_or_none() -> None:
+    """Where all of it brings more than all of the rest; a slot that it has no bid for breaks it."""
+    one, two = banner("1"), banner("2")
+    rest = [bid(one, 5, "a"), bid(two, 4, "b")]
+    assert told(select([*rest, roadblock(two, 5, "x"), roadblock(one, 5, "x")], ONE, 2)) == [
+        ("1", "x", 5),
+        ("2", "x", 5),
+    ]
+    assert told(select([*rest, roadblock(one, 5, "x"), roadblock(two, 4, "x")], ONE, 2)) == [
+        ("1", "a", 5),
+        ("2", "b", 4),
+    ]
+    assert told(select([*rest, roadblock(one, 5, "x"), roadblock(two, 5, "x")], ONE, 3)) == [
+        ("1", "a", 5),
+        ("2", "b", 4),
+    ]
+    assert select([roadblock(one, 5, "x")], ONE, 2) == []
+
+
+def test_what_a_choice_brings_counts_the_best_bid_of_a_slot() -> None:
+    """Of several bids for one impression one wins."""
+    slot = banner("1")
+    bids = [bid(slot, 5, "a"), bid(slot, 4, "b"), roadblock(slot, 6, "x")]
+    assert told(select(bids, Exchange("x", bids_per_imp=2), 1)) == [("1", "x", 6)]
+
+
+@pytest.mark.parametrize("pods", [("p", "p"), ("p", "q"), ("", "")])
+def test_a_road_block_is_not_in_one_pod_twice(pods: tuple[str, str]) -> None:
+    """No advertiser is."""
+    slots = [Slot(str(n), video=MediaOffer(pod=Pod(id=pod))) for n, pod in enumerate(pods)]
+    bids = [roadblock(slot, 5, "x") for slot in slots]
+    for each in bids:
+        each.candidate.creative = replace(each.candidate.creative, spec=VIDEO)
+    assert len(select(bids, ONE, 2)) == (0 if pods == ("p", "p") else 2)

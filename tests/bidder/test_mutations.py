@@ -116,7 +116,7 @@ class Mutator:
             holder = rng.choice(imps) if imps else None
             parents = parents[1:]
         for parent in parents:
-            holder = holder.get(parent) if isinstance(holder, dict) else None
+            holder = _opened(holder, parent) if isinstance(holder, dict) else None
         if isinstance(holder, dict):
             holder[name] = value
 
@@ -136,6 +136,8 @@ def _restrictions(campaigns: list[Json]) -> list[tuple[str, list[Any]]]:
     seats = [[campaign["seat"]] for campaign in campaigns]
     bundles = [[campaign["bundle"]] for campaign in campaigns if campaign.get("bundle")]
     deals = [deal for campaign in campaigns for deal in campaign.get("targeting", {}).get("deals", ())]
+    creatives = [creative for campaign in campaigns for creative in campaign["creatives"]]
+    attributes = [[number] for creative in creatives for number in creative.get("attributes", ())]
     offers = [f"imp.{kind}" for kind in ("banner", "video", "audio", "native")]
     restrictions: list[tuple[str, list[Any]]] = [
         ("bcat", categories + parents),
@@ -167,7 +169,7 @@ def _restrictions(campaigns: list[Json]) -> list[tuple[str, list[Any]]]:
         ("imp.banner.btype", [[1, 2], [2], [3, 4]]),
         ("imp.banner.mimes", [["image/png"], ["text/html"]]),
     ]
-    restrictions += [(f"{offer}.battr", [[number] for number in range(1, 18)]) for offer in offers]
+    restrictions += [(f"{offer}.battr", attributes) for offer in offers]
     restrictions += [(f"{offer}.api", [[], [5], [7], [3, 5, 6, 7]]) for offer in offers]
     for offer in ("imp.video", "imp.audio"):
         restrictions += [
@@ -189,13 +191,28 @@ def _restrictions(campaigns: list[Json]) -> list[tuple[str, list[Any]]]:
     return restrictions
 
 
+def _opened(holder: Json, name: str) -> Any:
+    """The value there; a native request in a text is opened first."""
+    value = holder.get(name)
+    if name == "request" and isinstance(value, str):
+        value = holder[name] = json.loads(value)
+    return value.get("native", value) if name == "request" and isinstance(value, dict) else value
+
+
 EASILY_FORBIDDEN: tuple[Json, ...] = (
     {
         "like": "banner",
         "id": "c-shaky",
         "advertiser": {"id": "shaky", "domains": ["shaky.example"]},
         "pays": 2.6,
-        "creative": {"html": '<img src="http://cdn.example/a.png">', "attributes": [10]},
+        "creative": {"html": '<img src="http://cdn.example/a.png">'},
+    },
+    {
+        "like": "banner",
+        "id": "c-marked",
+        "advertiser": {"id": "marked", "domains": ["marked.example"]},
+        "pays": 2.7,
+        "creative": {"attributes": [10]},
     },
     {
         "like": "video",

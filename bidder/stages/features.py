@@ -8,14 +8,12 @@ is computed and packed once. Hashes are 24 bits wide: exact as float32. 0 means 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from hashlib import sha256
 from math import cos, pi, sin
 from struct import Struct
 from zlib import crc32
 
 from bidder.domain import MICROS, Auction, Candidate, Exchange, Profile, Rates, Rows, Slot
-from bidder.stages.bitmaps import version_of
 from bidder.stages.shard import hour_of_week
 
 CONTEXT = (
@@ -113,10 +111,27 @@ _SLOT = Struct(f"<{len(SLOT)}f")
 _CANDIDATE = Struct(f"<{len(CANDIDATE)}f")
 
 
-@lru_cache(maxsize=1 << 16)
-def hashed(text: str) -> int:
-    """A stable 24-bit hash; 0 for the empty text. Cached: saves 0.15 µs a known text."""
-    return crc32(text.encode("utf-8", "surrogatepass")) & 0xFFFFFF if text else 0
+class _Hashes(dict[str, int]):
+    """Text → its hash, worked out once. A look-up costs 0.1 µs, half of working it out and of `lru_cache`, 17 times a
+    bid. Bounded by number and, since texts come from requests, by length."""
+
+    __slots__ = ()
+
+    MOST, LONGEST = 1 << 16, 64
+
+    def __missing__(self, text: str) -> int:
+        value = crc32(text.encode("utf-8", "surrogatepass")) & 0xFFFFFF
+        if len(text) <= self.LONGEST:
+            if len(self) >= self.MOST:
+                self.clear()
+            self[text] = value
+        return value
+
+
+hashed = _Hashes().__getitem__
+"""A stable 24-bit hash of a text; 0 for the empty one (which is its CRC)."""
+
+_CLOCK = tuple((sin(hour * pi / 12), cos(hour * pi / 12)) for hour in range(24))
 
 
 def features(
@@ -159,18 +174,17 @@ def context_values(auction: Auction, exchange: Exchange, profile: Profile | None
     hour = hour_of_week(now_s, auction.utc_offset_min)
     if hour < 0:
         hour = hour_of_week(now_s, 0)
-    angle = hour % 24 * pi / 12
-    version = version_of(auction.os_version)
+    hour_sin, hour_cos = _CLOCK[hour % 24]
     impressions, since_h = _history(profile, now_s)
     return (
-        sin(angle),
-        cos(angle),
+        hour_sin,
+        hour_cos,
         hour // 24,
         hashed(exchange.name),
         hashed(auction.channel),
         hashed(auction.publisher_id),
         hashed(auction.bundle or auction.domain or auction.inventory_id),
-        hashed(min(auction.categories, default="")),
+        hashed(min(auction.categories)) if auction.categories else 0,
         len(auction.categories),
         hashed(auction.content_language),
         hashed(auction.content_genre),
@@ -180,7 +194,7 @@ def context_values(auction: Auction, exchange: Exchange, profile: Profile | None
         hashed(auction.city),
         _bounded(auction.device_type),
         hashed(auction.os),
-        version[0] if version else 0,
+        _major(auction.os_version),
         hashed(auction.make),
         hashed(auction.model),
         hashed(auction.browser),
@@ -196,6 +210,12 @@ def context_values(auction: Auction, exchange: Exchange, profile: Profile | None
         impressions,
         since_h,
     )
+
+
+def _major(version: str) -> int:
+    """The first number of `version_of`, without the others: saves 1 µs."""
+    first = version.replace("_", ".").partition(".")[0]
+    return int(first) if first.isascii() and first.isdigit() and len(first) <= 9 else 0
 
 
 def _history(profile: Profile | None, now_s: float) -> tuple[float, float]:

@@ -18,6 +18,9 @@ from bidder.domain.auction import (
 )
 from bidder.domain.bid import Bid, Candidate, NoBid, NoBidReason, Rows, Scores
 from bidder.domain.campaign import (
+    CPA,
+    CPC,
+    CPM,
     PLACES_IN_POD,
     SLOT_ATTRIBUTES,
     Campaign,
@@ -34,15 +37,22 @@ from bidder.domain.campaign import (
 )
 from bidder.domain.exchange import Exchange
 from bidder.domain.rates import NO_RATES, Rates
-from bidder.domain.terms import MICROS, NO_CODES, NOTHING, Format
+from bidder.domain.terms import AUDIO, BANNER, MICROS, NATIVE, NO_CODES, NOTHING, VIDEO, Format
 
 __all__ = [
+    "AUDIO",
+    "BANNER",
+    "CPA",
+    "CPC",
+    "CPM",
     "MICROS",
+    "NATIVE",
     "NOTHING",
     "NO_CODES",
     "NO_RATES",
     "PLACES_IN_POD",
     "SLOT_ATTRIBUTES",
+    "VIDEO",
     "Auction",
     "BannerOffer",
     "Bid",

@@ -17,6 +17,10 @@ class GoalKind(IntEnum):
     CPA = 2
 
 
+CPM, CPC, CPA = GoalKind
+"""The members by themselves: see `terms.Format`."""
+
+
 @dataclass(slots=True, frozen=True)
 class Goal:
     kind: GoalKind

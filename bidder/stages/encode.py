@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 import orjson
 
 from bidder.domain import (
+    BANNER,
     MICROS,
+    NATIVE,
     Auction,
     BannerOffer,
     Bid,
@@ -192,7 +194,7 @@ def _bid(auction: Auction, auction_value: str, bid: Bid, bid_id: str, prepared: 
         encoded["dealid"] = candidate.deal.id
     if candidate.width and candidate.height:
         encoded["w"], encoded["h"] = candidate.width, candidate.height
-    if slot.banner is not None and slot.banner.ratios and candidate.creative.spec.format is Format.BANNER:
+    if slot.banner is not None and slot.banner.ratios and candidate.creative.spec.format is BANNER:
         _add_ratio(encoded, candidate.creative.spec, slot.banner)
     if candidate.campaign.more_categories:
         _add_categories(encoded, candidate.campaign, auction.category_taxonomy, says_taxonomy=prepared.says_taxonomy)
@@ -280,5 +282,5 @@ def _expiry_s(channel: str, slot: Slot, format: Format) -> int:
     if slot.interstitial or slot.rewarded:
         usual = _INTERSTITIAL_EXPIRY_S
     else:
-        usual = _EXPIRY_S.get((channel, format is Format.NATIVE), 0)
+        usual = _EXPIRY_S.get((channel, format is NATIVE), 0)
     return min(slot.expiry_s, usual) if slot.expiry_s and usual else slot.expiry_s or usual

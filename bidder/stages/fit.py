@@ -6,10 +6,12 @@ The rule kept here: a creative that the slot refuses, or whose need the slot doe
 from __future__ import annotations
 
 from bidder.domain import (
+    AUDIO,
+    BANNER,
+    VIDEO,
     BannerOffer,
     Creative,
     CreativeSpec,
-    Format,
     MediaOffer,
     NativeAsset,
     NativeOffer,
@@ -36,11 +38,11 @@ def fits(spec: CreativeSpec, slot: Slot, languages: frozenset[str]) -> bool:
         return False
     if languages and spec.language not in languages:
         return False
-    if spec.format is Format.BANNER:
+    if spec.format is BANNER:
         return slot.banner is not None and banner_fits(spec, slot.banner)
-    if spec.format is Format.VIDEO:
+    if spec.format is VIDEO:
         return slot.video is not None and media_fits(spec, slot.video)
-    if spec.format is Format.AUDIO:
+    if spec.format is AUDIO:
         return slot.audio is not None and media_fits(spec, slot.audio)
     return slot.native is not None and native_fits(spec, slot.native)
 

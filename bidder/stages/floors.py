@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from math import ceil
 
-from bidder.domain import Campaign, CreativeSpec, Deal, Format, MediaOffer, Rates, Slot
+from bidder.domain import AUDIO, VIDEO, Campaign, CreativeSpec, Deal, MediaOffer, Rates, Slot
 
 Floor = tuple[int, str]
 """(micro-units CPM, currency)"""
@@ -19,7 +19,7 @@ def floor_of(slot: Slot, spec: CreativeSpec, deal: Deal | None) -> Floor | None:
     if deal is not None and has_own_floor(deal, spec):
         micros = _deal_floor(deal, spec)
         return None if micros is None else (micros, deal.floor_currency)
-    media = _media(slot, spec)
+    media = slot.video if spec.format is VIDEO else slot.audio if spec.format is AUDIO else None
     if media is not None and (media.duration_floors or media.floor_per_second_micros is not None):
         micros = _by_duration(media, spec.duration_s)
         return None if micros is None else (micros, slot.floor_currency)
@@ -39,12 +39,6 @@ def _deal_floor(deal: Deal, spec: CreativeSpec) -> int | None:
         return whole
     micros = _by_duration(deal, spec.duration_s)
     return None if micros is None else max(micros, whole)
-
-
-def _media(slot: Slot, spec: CreativeSpec) -> MediaOffer | None:
-    if spec.format is Format.VIDEO:
-        return slot.video
-    return slot.audio if spec.format is Format.AUDIO else None
 
 
 def _by_duration(terms: MediaOffer | Deal, duration_s: int) -> int | None:

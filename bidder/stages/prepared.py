@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from bidder.domain import Campaign, Creative, Exchange, Format, MediaOffer, NativeOffer, Slot
+from bidder.domain import AUDIO, BANNER, NATIVE, VIDEO, Campaign, Creative, Exchange, MediaOffer, NativeOffer, Slot
 from bidder.stages.fit import SKIPPABLE_ATTRIBUTE, skips
 from bidder.stages.markup.html import Banner
 from bidder.stages.markup.native import Native
@@ -62,9 +62,9 @@ class Prepared:
         self.notices = tuple(_cut(self._notices, exchange)) if self._notices else ()
         sent = exchange.markup != "registered"
         format = creative.spec.format
-        self._banner = Banner(creative, self._notices) if sent and format is Format.BANNER else None
+        self._banner = Banner(creative, self._notices) if sent and format is BANNER else None
         wrapped = exchange.native_wrapped
-        self._native = Native(creative, self._notices, wrapped=wrapped) if sent and format is Format.NATIVE else None
+        self._native = Native(creative, self._notices, wrapped=wrapped) if sent and format is NATIVE else None
         self._vast: dict[tuple[int, bool], Vast] = {}  # by protocol and skippable: 14 at most
         self.refusal = self._refusal()
 
@@ -73,8 +73,8 @@ class Prepared:
         percent-encoded. Where markup is fetched from `nurl`, returns what that needs to say; else ""."""
         where = self.exchange.markup
         spec = self.creative.spec
-        if spec.format in (Format.VIDEO, Format.AUDIO):
-            offer = (slot.video if spec.format is Format.VIDEO else slot.audio) or _ANY_MEDIA
+        if spec.format in (VIDEO, AUDIO):
+            offer = (slot.video if spec.format is VIDEO else slot.audio) or _ANY_MEDIA
             protocol = choose_protocol(spec.format, offer.protocols, spec.protocols)
             skippable = skips(self.creative, offer)
             if spec.skippable and not skippable:
@@ -101,7 +101,7 @@ class Prepared:
         if self._banner is not None:
             return self._banner.render(ids)
         spec = self.creative.spec
-        if spec.format not in (Format.VIDEO, Format.AUDIO) or self.exchange.markup != "nurl":
+        if spec.format not in (VIDEO, AUDIO) or self.exchange.markup != "nurl":
             raise ValueError(f"creative {self.creative.id!r} has no markup to fetch")
         if protocol not in VERSIONS:
             raise ValueError(f"protocol {protocol} is no VAST or DAAST that is made here")
@@ -117,7 +117,7 @@ class Prepared:
 
     def _refusal(self) -> str:
         exchange = self.exchange
-        if exchange.markup == "nurl" and (self._notices is None or self.creative.spec.format is Format.NATIVE):
+        if exchange.markup == "nurl" and (self._notices is None or self.creative.spec.format is NATIVE):
             return MARKUP  # nowhere to fetch it from; native, which needs the assets that the slot asks for
         if (not self.seat and "seat" in exchange.required) or (exchange.numeric_seats and not _is_number(self.seat)):
             return SEAT
@@ -153,8 +153,8 @@ def _constant(campaign: Campaign, creative: Creative, exchange: Exchange) -> dic
     spec = creative.spec
     one_api = exchange.version == "2.5"  # which has `api` only; 2.6 deprecates it for `apis` (section 4.2.3)
     labelled = campaign.categories and (campaign.category_taxonomy == 1 or says_taxonomy(exchange))
-    playable = spec.format in (Format.VIDEO, Format.AUDIO)
-    sized = spec.format in (Format.BANNER, Format.VIDEO)
+    playable = spec.format in (VIDEO, AUDIO)
+    sized = spec.format in (BANNER, VIDEO)
     fields = {
         "adid": creative.id,
         "crid": creative.id,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from bidder.domain import Auction, Bid, Campaign, Candidate, Exchange, GoalKind, NoBidReason, Rates
+from bidder.domain import CPM, Auction, Bid, Campaign, Candidate, Exchange, NoBidReason, Rates
 from bidder.stages.floors import floor_of, has_own_floor
 from bidder.stages.select import select
 
@@ -36,7 +36,7 @@ def value_micros(campaign: Campaign, score: float) -> int:
     """
     if not 0.0 <= score <= 1.0:  # NaN included
         return 0
-    per_mille = 1 if campaign.goal.kind is GoalKind.CPM else 1000
+    per_mille = 1 if campaign.goal.kind is CPM else 1000
     return min(campaign.max_cpm_micros, int(score * campaign.goal.amount_micros * per_mille))
 
 

@@ -11,15 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
 
-from bidder.domain import Bid, Exchange, Format, Pod, Slot
+from bidder.domain import AUDIO, BANNER, NATIVE, VIDEO, Bid, Exchange, Pod, Slot
 from bidder.stages.pods import fill, marks_asked_for, place_of
 
-OUTSIDE_PODS = (Format.BANNER, Format.NATIVE)
+OUTSIDE_PODS = (BANNER, NATIVE)
 
 
 def rank(bid: Bid) -> tuple[bool, int, bool]:
     """What goes first: a guaranteed deal (§3.2.12), then the higher price, then, at the same price, a deal."""
-    return bid.candidate.is_guaranteed, bid.price_micros, bid.candidate.deal is not None
+    deal = bid.candidate.deal
+    return (False, bid.price_micros, False) if deal is None else (deal.guaranteed, bid.price_micros, True)
 
 
 def select(bids: Sequence[Bid], exchange: Exchange, slots: int = 0) -> list[Bid]:
@@ -68,7 +69,9 @@ def _each_for_itself(bids: Sequence[Bid], exchange: Exchange) -> list[Bid]:
     single = [bid for bid in bids if not bid.candidate.slot.is_pod]
     for bid in sorted(single, key=rank, reverse=True):
         beside = chosen[bid.candidate.slot.id]
-        if _is_free(bid, claims) and _has_room(bid, beside, exchange):
+        if _has_room(bid, beside, exchange) and _is_free(
+            bid, claims
+        ):  # the cheaper question first: most slots are full
             beside.append(bid)
             _claim(bid, claims)
     for slot_id, all_of_slot in offered.items():
@@ -88,7 +91,7 @@ def _advertiser(bid: Bid) -> list[Hashable]:
 def _pod(bid: Bid) -> Pod | None:
     """The pod of several impressions that the bid is for."""
     slot = bid.candidate.slot
-    offer = slot.video if bid.candidate.creative.spec.format is Format.VIDEO else slot.audio
+    offer = slot.video if bid.candidate.creative.spec.format is VIDEO else slot.audio
     return offer.pod if offer is not None and offer.pod is not None and offer.pod.id else None
 
 
@@ -111,6 +114,8 @@ def _claim(bid: Bid, claims: dict[Hashable, str]) -> None:
 
 
 def _has_room(bid: Bid, beside: list[Bid], exchange: Exchange) -> bool:
+    if not beside:
+        return True
     candidate = bid.candidate
     if any(other.candidate.creative.id == candidate.creative.id for other in beside):
         return False
@@ -131,7 +136,7 @@ def _has_deal(bid: Bid, beside: list[Bid]) -> bool:
 def _fill(slot: Slot, bids: list[Bid]) -> list[Bid]:
     """The pod that the slot offers, or the best of its other formats where that alone is worth more."""
     filled: list[Bid] = []
-    for kind, offer in ((Format.VIDEO, slot.video), (Format.AUDIO, slot.audio)):
+    for kind, offer in ((VIDEO, slot.video), (AUDIO, slot.audio)):
         playable = [bid for bid in bids if bid.candidate.creative.spec.format is kind]
         if offer is None or not playable:
             continue

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from bidder.domain import (
+    AUDIO,
     NO_CODES,
+    VIDEO,
     Auction,
     Campaign,
     Candidate,
@@ -249,8 +251,8 @@ class _Search:
         return taken
 
     def _plays(self, creative: Creative) -> bool:
-        if creative.spec.format is Format.VIDEO:
+        if creative.spec.format is VIDEO:
             return self.slot.video is not None and has_playable_file(creative, self.slot.video)
-        if creative.spec.format is Format.AUDIO:
+        if creative.spec.format is AUDIO:
             return self.slot.audio is not None and has_playable_file(creative, self.slot.audio)
         return True

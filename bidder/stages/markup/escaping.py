@@ -19,6 +19,9 @@ _URL_CHARS = "!#$%&()*+,-./:;=?@[]_~{}"
 # XML 1.0, section 2.2: no other character may stand in a document, escaped or not.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
+# RFC 3986, section 2.3. Most ids have nothing else: asking first saves 1 µs an id, three a bid.
+_is_unreserved = re.compile(r"[A-Za-z0-9._~-]*").fullmatch
+
 
 def clean(text: str) -> str:
     """`text` without the characters that XML forbids: control characters, lone surrogates."""
@@ -32,7 +35,7 @@ def url(text: str) -> str:
 
 def value(text: str) -> str:
     """An id as the value of a query parameter. A macro inside an id is encoded too, so no exchange replaces it."""
-    return quote(text, safe="", errors="replace")
+    return text if _is_unreserved(text) else quote(text, safe="", errors="replace")
 
 
 def request_value(text: str) -> str:

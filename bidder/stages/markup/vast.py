@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bidder.domain import BannerOffer, Companion, Creative, Format, MediaFile, MediaOffer
+from bidder.domain import AUDIO, VIDEO, BannerOffer, Companion, Creative, Format, MediaFile, MediaOffer
 from bidder.stages.markup.escaping import attribute, cdata, clean, url
 from bidder.stages.markup.notices import BID_ID, TRAIL, Notices
 
@@ -20,7 +20,7 @@ VAST2, VAST3, VAST40, DAAST, VAST41, VAST42, VAST43 = 2, 3, 7, 9, 11, 13, 15
 
 VERSIONS = {VAST2: "2.0", VAST3: "3.0", VAST40: "4.0", VAST41: "4.1", VAST42: "4.2", VAST43: "4.3", DAAST: "1.0"}
 _BEST_FIRST = (VAST43, VAST42, VAST41, VAST40, VAST3, VAST2, DAAST)
-_IF_NOT_SAID = {Format.VIDEO: VAST3, Format.AUDIO: VAST41}  # read by most players; the first VAST that knows audio
+_IF_NOT_SAID = {VIDEO: VAST3, AUDIO: VAST41}  # read by most players; the first VAST that knows audio
 _FOUR = frozenset({VAST40, VAST41, VAST42, VAST43})
 _HAS_SERVING_ID = _FOUR - {VAST40}
 _HAS_ID_VALUE = frozenset({VAST40, VAST41})  # UniversalAdId said its id twice
@@ -42,7 +42,7 @@ def choose_protocol(format: Format, offered: frozenset[int], able: frozenset[int
         return usual
     common = offered & able if offered and able else offered or able
     for code in _BEST_FIRST:
-        if code in common and (code != DAAST or format is Format.AUDIO):
+        if code in common and (code != DAAST or format is AUDIO):
             return code
     return usual
 
@@ -134,7 +134,7 @@ def _document(
 ) -> str:
     root = "DAAST" if protocol == DAAST else "VAST"
     namespace = ' xmlns="http://www.iab.com/VAST"' if protocol in _FOUR else ""
-    audio = creative.spec.format is Format.AUDIO and protocol in _HAS_SERVING_ID
+    audio = creative.spec.format is AUDIO and protocol in _HAS_SERVING_ID
     kind = ' adType="audio"' if audio else ""
     return (
         '<?xml version="1.0" encoding="UTF-8"?>'
@@ -202,7 +202,7 @@ def _media_file(creative: Creative, file: MediaFile, protocol: int) -> str:
         attributes |= {"width": str(file.width), "height": str(file.height)}  # 0 for audio
     if file.bitrate_kbps:
         attributes["bitrate"] = str(file.bitrate_kbps)
-    if creative.spec.format is Format.VIDEO:
+    if creative.spec.format is VIDEO:
         attributes |= {"scalable": "true", "maintainAspectRatio": "true"}
     if file.mime == "application/javascript":
         attributes["apiFramework"] = "VPAID"

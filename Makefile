@@ -7,7 +7,7 @@ SHELL := /bin/sh
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate \
 	--custom-compile-command "make lock"
 
-.PHONY: help setup demo serve test check coverage format docs lock clean
+.PHONY: help setup demo serve test check coverage microbench format docs lock clean
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -39,6 +39,9 @@ check: $(STAMP) ## Lint, formatting, types, layers
 
 coverage: $(STAMP) ## The tests again, with the coverage of the bidder and its schemas (at least 90 %)
 	@$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=90
+
+microbench: $(STAMP) ## What each stage of a bid costs, beside a yardstick; fails where one has become dearer
+	@$(BIN)/python -m tests.benchmarks
 
 format: $(STAMP) ## Format the sources
 	$(BIN)/ruff check --fix .

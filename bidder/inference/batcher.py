@@ -1,8 +1,8 @@
 """Work-conserving batching for one endpoint: send at once while a slot is free, batch what queues meanwhile.
 
 The rule kept here: rows wait for a free slot, never for company. What expired is dropped before it is sent, a batch
-goes to one target only, and no member can harm another: each has its own future and its own deadline, and a
-result is set only where somebody still waits. No task and no timer per auction.
+goes to one target only, and no member can harm another: each has its own deadline, and is told once, where somebody
+still waits. No task, no timer and no future per auction: who asks is called back.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterable
 from heapq import heappop, heappush
 from math import inf
+from typing import Protocol
 
 from bidder.domain import Rows, Scores
 from bidder.inference.connection import Connection, Response
@@ -38,16 +39,49 @@ _SLACK_S = 0.001  # timers of the event loop are that coarse
 _HEADER_BYTES = 256  # an NPY header's room in a request body
 
 
+class Asker(Protocol):
+    """Who asks for scores. Exactly one of the two is called, once, perhaps before asking has returned."""
+
+    def scored(self, scores: Scores) -> None: ...
+
+    def failed(self, error: InferenceError) -> None: ...
+
+
 class Member:
-    """One auction's rows in the queue or in a batch."""
+    """One auction's rows in the queue or in a batch. `done`: its asker was told, or has left."""
 
-    __slots__ = ("batch", "deadline_s", "future", "rows")
+    __slots__ = ("asker", "batch", "deadline_s", "done", "rows")
 
-    def __init__(self, rows: Rows, deadline_s: float, future: asyncio.Future[Scores]) -> None:
+    def __init__(self, rows: Rows, deadline_s: float, asker: Asker) -> None:
         self.rows = rows
         self.deadline_s = deadline_s
-        self.future = future
+        self.asker = asker
+        self.done = False
         self.batch: Batch | None = None
+
+    def tell(self, scores: Scores) -> None:
+        self.done = True
+        try:
+            self.asker.scored(scores)
+        except Exception:  # an asker's bug must not reach its neighbours in the batch
+            logger.exception("an auction could not take its scores")
+
+
+class Waiting:
+    """An asker that waits with a future."""
+
+    __slots__ = ("future",)
+
+    def __init__(self) -> None:
+        self.future: asyncio.Future[Scores] = asyncio.get_running_loop().create_future()
+
+    def scored(self, scores: Scores) -> None:
+        if not self.future.done():
+            self.future.set_result(scores)
+
+    def failed(self, error: InferenceError) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
 
 
 class Batch:
@@ -136,26 +170,32 @@ class Batcher:
         return len(self._queue)
 
     def submit(self, rows: Rows, deadline_s: float) -> asyncio.Future[Scores]:
-        """Ask for the scores of `rows`. The future ends by `deadline_s` (of `loop.time()`), at the latest.
+        """`ask`, for who waits with a future: it fails with an InferenceError. Cancelling it is safe at any time."""
+        waiting = Waiting()
+        member = self.ask(rows, deadline_s, waiting)
 
-        It fails with an InferenceError. Cancelling it is safe at any time.
-        """
-        future: asyncio.Future[Scores] = self._loop.create_future()
+        def leave(_: object) -> None:
+            member.done = True
+
+        waiting.future.add_done_callback(leave)
+        return waiting.future
+
+    def ask(self, rows: Rows, deadline_s: float, asker: Asker) -> Member:
+        """Ask for the scores of `rows`. `asker` is told by `deadline_s` (of `loop.time()`), at the latest; setting
+        the member's `done` withdraws the question."""
+        member = Member(rows, deadline_s, asker)
         stats = self.stats
         stats.submitted += 1
-        now = self._loop.time()
-        refusal = self._refusal(rows, deadline_s, now)
+        refusal = self._refusal(rows, deadline_s, self._loop.time())
         if refusal is not None:
-            stats.count_error(refusal.kind)
-            future.set_exception(refusal)
-            return future
-        member = Member(rows, deadline_s, future)
+            self._fail((member,), refusal)
+            return member
         self._queue.append(member)
         heappush(self._deadlines, (deadline_s, stats.submitted, member))
         if deadline_s < self._timer_at:
             self._arm(deadline_s)
         self._pump()
-        return future
+        return member
 
     def close(self) -> None:
         """Fail what waits, take nothing more. Calls in flight end with the pool."""
@@ -205,7 +245,7 @@ class Batcher:
         rows = size = 0
         while queue:
             member = queue[0]
-            if not member.future.done() and member.deadline_s > now_s:
+            if not member.done and member.deadline_s > now_s:
                 count, length = member.rows.count, len(member.rows.body)
                 if members and (rows + count > self._max_rows or size + length > self._max_bytes):
                     break
@@ -248,16 +288,11 @@ class Batcher:
         if self._resting and self._limiter.state is State.CLOSED:
             self._resting = False
             logger.warning("the endpoint answers again")
-        if len(batch.members) == 1:
-            future = batch.members[0].future
-            if not future.done():
-                future.set_result(Scores(values, self._source, variant))
-            return True
         start = 0
         for member in batch.members:
             end = start + member.rows.count
-            if not member.future.done():
-                member.future.set_result(Scores(values[start:end], self._source, variant))
+            if not member.done:
+                member.tell(Scores(values[start:end], self._source, variant))
             start = end
         return True
 
@@ -271,9 +306,13 @@ class Batcher:
 
     def _fail(self, members: Iterable[Member], error: InferenceError) -> None:
         for member in members:
-            if not member.future.done():
+            if not member.done:
+                member.done = True
                 self.stats.count_error(error.kind)
-                member.future.set_exception(error)
+                try:
+                    member.asker.failed(error)
+                except Exception:  # see Member.tell
+                    logger.exception("an auction could not take its failure")
 
     def _drop(self, error: InferenceError, batch: Batch | None = None) -> None:
         """Tell the limiter of a failure, of `batch` or of a connect; if that opens the breaker, nobody waits for it."""
@@ -314,22 +353,20 @@ class Batcher:
         now = self._loop.time()
         while deadlines:
             deadline_s, _, member = deadlines[0]
-            waiting = not member.future.done()
-            if waiting and deadline_s > now + _SLACK_S:
+            if not member.done and deadline_s > now + _SLACK_S:
                 self._arm(deadline_s)
                 break
             heappop(deadlines)
-            if waiting:
-                self.stats.count_error(Timeout.kind)
+            if not member.done:
                 state = "waiting for a slot" if member.batch is None else "waiting for the answer"
-                member.future.set_exception(Timeout(f"the deadline passed while {state}"))
+                self._fail((member,), Timeout(f"the deadline passed while {state}"))
             batch = member.batch
             if batch is not None and not batch.finished:
                 batch.pending -= 1
                 if not batch.pending:
                     self._abandon(batch, now)
         queue = self._queue
-        while queue and queue[0].future.done():
+        while queue and queue[0].done:
             queue.popleft()
 
     def _abandon(self, batch: Batch, now_s: float) -> None:

@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bidder.domain import Rows, Scores
-from bidder.inference.batcher import Batcher
+from bidder.inference.batcher import Asker, Batcher, Waiting
 from bidder.inference.errors import InferenceError
 
 logger = logging.getLogger(__name__)
+
+Answered = Callable[[Scores], None]
 
 
 class Tier(Protocol):
@@ -29,8 +31,8 @@ class Tier(Protocol):
         """The `source` of its scores, and its label in the metrics."""
         ...
 
-    def score(self, rows: Rows, priors: Sequence[float], deadline_s: float) -> asyncio.Future[Scores]:
-        """Start scoring. The future ends by `deadline_s` (of `loop.time()`), with scores or an InferenceError."""
+    def ask(self, rows: Rows, priors: Sequence[float], deadline_s: float, asker: Asker) -> None:
+        """Start scoring. `asker` is told by `deadline_s` (of `loop.time()`): scores or an InferenceError."""
         ...
 
 
@@ -43,8 +45,8 @@ class SageMakerTier:
         self._batcher = batcher
         self.name = name
 
-    def score(self, rows: Rows, priors: Sequence[float], deadline_s: float) -> asyncio.Future[Scores]:
-        return self._batcher.submit(rows, deadline_s)
+    def ask(self, rows: Rows, priors: Sequence[float], deadline_s: float, asker: Asker) -> None:
+        self._batcher.ask(rows, deadline_s, asker)
 
 
 class SplitTier:
@@ -62,24 +64,19 @@ class SplitTier:
         self._weights = [weight for _, weight in tiers]
         self._random = rng or random.Random()
 
-    def score(self, rows: Rows, priors: Sequence[float], deadline_s: float) -> asyncio.Future[Scores]:
+    def ask(self, rows: Rows, priors: Sequence[float], deadline_s: float, asker: Asker) -> None:
         (tier,) = self._random.choices(self._tiers, self._weights)
-        return tier.score(rows, priors, deadline_s)
+        tier.ask(rows, priors, deadline_s, asker)
 
 
 class PriorTier:
     """The campaigns' own prior probabilities: no I/O, no failure."""
 
-    __slots__ = ("_loop",)
+    __slots__ = ()
     name = "prior"
 
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-
-    def score(self, rows: Rows, priors: Sequence[float], deadline_s: float) -> asyncio.Future[Scores]:
-        future: asyncio.Future[Scores] = self._loop.create_future()
-        future.set_result(Scores(priors, self.name))
-        return future
+    def ask(self, rows: Rows, priors: Sequence[float], deadline_s: float, asker: Asker) -> None:
+        asker.scored(Scores(priors, self.name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +97,7 @@ class Shadow:
     At most `max_in_flight` copies are under way, and none starts while `busy()` says that the answering tiers queue.
     """
 
-    __slots__ = ("_busy", "_max", "_random", "_rate", "_tier", "answered", "dropped", "failed", "in_flight")
+    __slots__ = ("_busy", "_max", "_random", "_rate", "_tier", "answered", "dropped", "in_flight", "missed")
 
     def __init__(
         self,
@@ -116,7 +113,7 @@ class Shadow:
         self._busy = busy
         self._max = max_in_flight
         self._random = rng or random.Random()
-        self.in_flight = self.answered = self.failed = self.dropped = 0
+        self.in_flight = self.answered = self.missed = self.dropped = 0
 
     def copy(self, rows: Rows, priors: Sequence[float], deadline_s: float) -> None:
         if self._random.random() >= self._rate:
@@ -126,17 +123,18 @@ class Shadow:
             return
         self.in_flight += 1
         try:
-            self._tier.score(rows, priors, deadline_s).add_done_callback(self._done)
+            self._tier.ask(rows, priors, deadline_s, self)
         except Exception:  # whatever a shadow does wrong, the bid goes on
             self.in_flight -= 1
-            self.failed += 1
+            self.missed += 1
 
-    def _done(self, future: asyncio.Future[Scores]) -> None:
+    def scored(self, scores: Scores) -> None:
         self.in_flight -= 1
-        if future.cancelled() or future.exception() is not None:
-            self.failed += 1
-        else:
-            self.answered += 1
+        self.answered += 1
+
+    def failed(self, error: InferenceError) -> None:
+        self.in_flight -= 1
+        self.missed += 1
 
 
 class Cascade:
@@ -146,71 +144,63 @@ class Cascade:
     """
 
     def __init__(self, steps: Sequence[Step], *, shadow: Shadow | None = None) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._clock = asyncio.get_running_loop().time
         self._steps = (*steps, Step(PriorTier()))  # the prior never fails, so there is always a next step to fall to
         self.shadow = shadow
         self.answers: dict[str, int] = {step.tier.name: 0 for step in self._steps}
         self.fallbacks: dict[str, int] = {step.tier.name: 0 for step in steps}
 
-    def score(self, rows: Rows, priors: Sequence[float], deadline_s: float) -> asyncio.Future[Scores]:
-        """The scores of `rows`, by `deadline_s` (of `loop.time()`).
-
-        `priors` has one probability a row. The future never fails; it can be cancelled.
-        """
-        answer: asyncio.Future[Scores] = self._loop.create_future()
-        _Question(self, rows, priors, deadline_s, answer).ask(self._steps)
+    def ask(self, rows: Rows, priors: Sequence[float], deadline_s: float, answered: Answered) -> None:
+        """Calls `answered` once with the scores of `rows`, by `deadline_s` (of `loop.time()`), perhaps before it
+        returns. `priors` has one probability a row."""
+        _Question(self, rows, priors, deadline_s, answered).ask(self._steps)
         if self.shadow is not None:
             self.shadow.copy(rows, priors, deadline_s)
-        return answer
+
+    def score(self, rows: Rows, priors: Sequence[float], deadline_s: float) -> asyncio.Future[Scores]:
+        """`ask`, for who waits with a future. It never fails; it can be cancelled."""
+        waiting = Waiting()
+        self.ask(rows, priors, deadline_s, waiting.scored)
+        return waiting.future
 
 
 class _Question:
-    """One auction's way down the cascade: the callback of the tier that is asked."""
+    """One auction's way down the cascade: what the tier that is asked calls back."""
 
-    __slots__ = ("_answer", "_cascade", "_deadline_s", "_priors", "_rows", "_steps")
+    __slots__ = ("_answered", "_cascade", "_deadline_s", "_priors", "_rows", "_steps")
 
     def __init__(
-        self, cascade: Cascade, rows: Rows, priors: Sequence[float], deadline_s: float, answer: asyncio.Future[Scores]
+        self, cascade: Cascade, rows: Rows, priors: Sequence[float], deadline_s: float, answered: Answered
     ) -> None:
         self._cascade = cascade
         self._rows = rows
         self._priors = priors
         self._deadline_s = deadline_s
-        self._answer = answer
+        self._answered = answered
         self._steps: tuple[Step, ...] = ()
 
     def ask(self, steps: tuple[Step, ...]) -> None:
         self._steps = steps
-        deadline_s, share = self._deadline_s, steps[0].share
-        if share < 1.0:
-            now = self._cascade._loop.time()
-            deadline_s = now + (deadline_s - now) * share
+        step, deadline_s = steps[0], self._deadline_s
+        if step.share < 1.0:
+            now = self._cascade._clock()
+            deadline_s = now + (deadline_s - now) * step.share
         try:
-            future = steps[0].tier.score(self._rows, self._priors, deadline_s)
+            step.tier.ask(self._rows, self._priors, deadline_s, self)
         except Exception:  # a tier must not raise here; if one does, the bid is not what should suffer
-            logger.exception("tier %s failed to take a question", steps[0].tier.name)
-            self._fall()
-            return
-        if future.done():
-            self(future)
-        else:
-            future.add_done_callback(self)
+            logger.exception("tier %s failed to take a question", step.tier.name)
+            if self._steps is steps:  # nobody has been told yet
+                self._fall()
 
-    def __call__(self, future: asyncio.Future[Scores]) -> None:
-        error = asyncio.CancelledError() if future.cancelled() else future.exception()
-        if error is None:
-            self._settle(future.result())
-            return
-        if not isinstance(error, InferenceError | asyncio.CancelledError):
-            logger.error("tier %s failed in an unknown way", self._steps[0].tier.name, exc_info=error)
+    def scored(self, scores: Scores) -> None:
+        self._steps = ()
+        answers = self._cascade.answers
+        answers[scores.source] = answers.get(scores.source, 0) + 1
+        self._answered(scores)
+
+    def failed(self, error: InferenceError) -> None:
         self._fall()
 
     def _fall(self) -> None:
         self._cascade.fallbacks[self._steps[0].tier.name] += 1
         self.ask(self._steps[1:])
-
-    def _settle(self, scores: Scores) -> None:
-        answers = self._cascade.answers
-        answers[scores.source] = answers.get(scores.source, 0) + 1
-        if not self._answer.done():
-            self._answer.set_result(scores)

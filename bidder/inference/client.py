@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from bidder.domain import Rows, Scores
 from bidder.inference import payload
 from bidder.inference.batcher import Batcher
-from bidder.inference.cascade import Cascade, SageMakerTier, Shadow, SplitTier, Step
+from bidder.inference.cascade import Answered, Cascade, SageMakerTier, Shadow, SplitTier, Step
 from bidder.inference.credentials import CredentialSource, chain_credentials
 from bidder.inference.limiter import Limiter
 from bidder.inference.pool import Pool, tls_context
@@ -100,8 +100,12 @@ class InferenceClient:
         """Whether calls can be signed. A client without an endpoint is always ready."""
         return not self.lanes or self.credentials.ready
 
+    def ask(self, rows: Rows, priors: Sequence[float], deadline_s: float, answered: Answered) -> None:
+        """Calls `answered` with the scores of `rows` by `deadline_s` (of `loop.time()`); see `Cascade.ask`."""
+        self.cascade.ask(rows, priors, deadline_s, answered)
+
     def score(self, rows: Rows, priors: Sequence[float], deadline_s: float) -> asyncio.Future[Scores]:
-        """The scores of `rows` by `deadline_s` (of `loop.time()`); see `Cascade.score`."""
+        """The same, for who waits with a future; see `Cascade.score`."""
         return self.cascade.score(rows, priors, deadline_s)
 
     async def start(self) -> None:

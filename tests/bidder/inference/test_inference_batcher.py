@@ -145,6 +145,32 @@ async def test_cancelled_members_do_not_harm_neighbours(kit: Any) -> None:
     assert lane.limiter.in_flight == 0
 
 
+class Clumsy:
+    """An asker with a bug."""
+
+    def scored(self, scores: Any) -> None:
+        raise RuntimeError("a bug")
+
+    def failed(self, error: Any) -> None:
+        raise RuntimeError("a bug")
+
+
+async def test_an_asker_with_a_bug_harms_nobody(kit: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """Whether it is told scores or a failure, its neighbours get theirs; it is logged."""
+    gate = Gate(kit)
+    endpoint = await kit.endpoint(gate)
+    lane = await kit.lane(endpoint.url, warm=1, limiter=Limiter(1))
+    deadline_s = asyncio.get_running_loop().time() + kit.patience_s
+    first = kit.submit(lane, 1)
+    lane.batcher.ask(kit.tagged(2), deadline_s, Clumsy())
+    last = kit.submit(lane, 3)
+    gate.open.set()
+    assert [list((await future).values) for future in (first, last)] == [[1 / 1e6], [3 / 1e6]]
+    assert "could not take its scores" in caplog.text
+    lane.batcher.ask(kit.tagged(4), 0.0, Clumsy())
+    assert "could not take its failure" in caplog.text
+
+
 async def test_call_that_all_gave_up_frees_its_slot(kit: Any) -> None:
     """When the last member's deadline has passed, the slot serves the next auction, on another connection."""
     gate = Gate(kit)

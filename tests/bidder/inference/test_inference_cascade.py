@@ -10,29 +10,41 @@ from typing import Any
 import pytest
 
 from bidder.domain import Rows, Scores
-from bidder.inference.cascade import Cascade, PriorTier, Shadow, SplitTier, Step
+from bidder.inference.batcher import Asker, Waiting
+from bidder.inference.cascade import Cascade, Shadow, SplitTier, Step
 from bidder.inference.errors import BreakerOpen, Timeout
 
 _ROWS, _PRIORS = Rows(2, b"1\n2\n"), (0.01, 0.02)
 
 
 class HandTier:
-    """A tier whose futures the test ends; it notes the deadlines it was given."""
+    """A tier whose askers the test tells; it notes the deadlines it was given."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.futures: list[asyncio.Future[Scores]] = []
+        self.askers: list[Asker] = []
         self.deadlines: list[float] = []
 
-    def score(self, rows: Rows, priors: Sequence[float], deadline_s: float) -> asyncio.Future[Scores]:
-        future: asyncio.Future[Scores] = asyncio.get_running_loop().create_future()
-        self.futures.append(future)
+    def ask(self, rows: Rows, priors: Sequence[float], deadline_s: float, asker: Asker) -> None:
+        self.askers.append(asker)
         self.deadlines.append(deadline_s)
-        return future
+
+
+class RefusingTier(HandTier):
+    def ask(self, rows: Rows, priors: Sequence[float], deadline_s: float, asker: Asker) -> None:
+        asker.failed(BreakerOpen("resting"))
 
 
 class BrokenTier(HandTier):
-    def score(self, rows: Rows, priors: Sequence[float], deadline_s: float) -> asyncio.Future[Scores]:
+    """Raises, after it has told the asker if `scores` are given."""
+
+    def __init__(self, name: str, scores: Scores | None = None) -> None:
+        super().__init__(name)
+        self.scores = scores
+
+    def ask(self, rows: Rows, priors: Sequence[float], deadline_s: float, asker: Asker) -> None:
+        if self.scores is not None:
+            asker.scored(self.scores)
         raise RuntimeError("a bug")
 
 
@@ -45,20 +57,19 @@ async def test_first_tier_answers() -> None:
     first, second = HandTier("sagemaker"), HandTier("local")
     cascade = Cascade([Step(first), Step(second)])
     answer = cascade.score(_ROWS, _PRIORS, _deadline())
-    first.futures[0].set_result(Scores([0.3, 0.4], "sagemaker", "blue"))
+    first.askers[0].scored(Scores([0.3, 0.4], "sagemaker", "blue"))
     assert await answer == Scores([0.3, 0.4], "sagemaker", "blue")
-    assert not second.futures
+    assert not second.askers
     assert cascade.answers == {"sagemaker": 1, "local": 0, "prior": 0}
 
 
-async def test_failing_tiers_fall_to_the_prior(kit: Any) -> None:
+async def test_failing_tiers_fall_to_the_prior() -> None:
     """Tier after tier is asked as each fails; at last the priors answer, and every fall is counted."""
     first, second = HandTier("sagemaker"), HandTier("local")
     cascade = Cascade([Step(first), Step(second)])
     answer = cascade.score(_ROWS, _PRIORS, _deadline())
-    first.futures[0].set_exception(Timeout("late"))
-    await kit.until(lambda: second.futures)
-    second.futures[0].set_exception(BreakerOpen("resting"))
+    first.askers[0].failed(Timeout("late"))
+    second.askers[0].failed(BreakerOpen("resting"))
     assert await answer == Scores(_PRIORS, "prior")
     assert cascade.fallbacks == {"sagemaker": 1, "local": 1}
     assert cascade.answers["prior"] == 1
@@ -66,45 +77,40 @@ async def test_failing_tiers_fall_to_the_prior(kit: Any) -> None:
 
 async def test_tier_that_fails_at_once_costs_no_turn_of_the_loop() -> None:
     """A refusal on the spot is passed on on the spot."""
-    tier = HandTier("sagemaker")
-    refused: asyncio.Future[Scores] = asyncio.get_running_loop().create_future()
-    refused.set_exception(BreakerOpen("resting"))
-    tier.score = lambda *_: refused  # type: ignore[method-assign]
+    tier = RefusingTier("sagemaker")
     assert Cascade([Step(tier)]).score(_ROWS, _PRIORS, _deadline()).done()
 
 
 async def test_without_tiers_the_prior_answers_synchronously() -> None:
     """No endpoint at all: the priors, at once."""
-    answer = Cascade(()).score(_ROWS, _PRIORS, _deadline())
-    assert answer.result() == Scores(_PRIORS, "prior")
-    assert PriorTier().score(_ROWS, _PRIORS, 0.0).result().values is _PRIORS
+    answers: list[Scores] = []
+    Cascade(()).ask(_ROWS, _PRIORS, _deadline(), answers.append)
+    assert answers == [Scores(_PRIORS, "prior")]
+    assert answers[0].values is _PRIORS
 
 
-async def test_tier_gets_its_share_of_the_time(kit: Any) -> None:
+async def test_tier_gets_its_share_of_the_time() -> None:
     """Half of the time left for the first, then half of what is left for the second; all of it by default."""
     first, second, third = HandTier("a"), HandTier("b"), HandTier("c")
     cascade = Cascade([Step(first, 0.5), Step(second, 0.5), Step(third)])
     deadline_s = _deadline(1000.0)
     cascade.score(_ROWS, _PRIORS, deadline_s)
-    first.futures[0].set_exception(Timeout("late"))
-    await kit.until(lambda: second.futures)
-    second.futures[0].set_exception(Timeout("late"))
-    await kit.until(lambda: third.futures)
+    first.askers[0].failed(Timeout("late"))
+    second.askers[0].failed(Timeout("late"))
     assert deadline_s - first.deadlines[0] == pytest.approx(500, abs=100)
     assert deadline_s - second.deadlines[0] == pytest.approx(500, abs=100)
     assert third.deadlines == [deadline_s]
-    third.futures[0].cancel()
 
 
 async def test_tier_with_a_bug_does_not_harm_the_bid(caplog: pytest.LogCaptureFixture) -> None:
-    """A tier that raises, or fails in a way of its own, is logged and passed by."""
-    odd = HandTier("odd")
-    cascade = Cascade([Step(BrokenTier("broken")), Step(odd)])
-    answer = cascade.score(_ROWS, _PRIORS, _deadline())
-    odd.futures[0].set_exception(ZeroDivisionError())
-    assert (await answer).source == "prior"
+    """A tier that raises is logged and passed by; if it had told the scores before, they count, and once."""
+    cascade = Cascade([Step(BrokenTier("broken"))])
+    assert (await cascade.score(_ROWS, _PRIORS, _deadline())).source == "prior"
     assert "tier broken failed to take a question" in caplog.text
-    assert "tier odd failed in an unknown way" in caplog.text
+    answers: list[Scores] = []
+    told = Scores([0.3, 0.4], "odd")
+    Cascade([Step(BrokenTier("odd", told))]).ask(_ROWS, _PRIORS, _deadline(), answers.append)
+    assert answers == [told]
 
 
 async def test_cancelled_answer_is_left_alone() -> None:
@@ -112,17 +118,8 @@ async def test_cancelled_answer_is_left_alone() -> None:
     tier = HandTier("sagemaker")
     answer = Cascade([Step(tier)]).score(_ROWS, _PRIORS, _deadline())
     answer.cancel()
-    tier.futures[0].set_result(Scores([0.3, 0.4], "sagemaker"))
-    await asyncio.sleep(0)
+    tier.askers[0].scored(Scores([0.3, 0.4], "sagemaker"))
     assert answer.cancelled()
-
-
-async def test_tier_that_cancels_its_future_is_passed_by() -> None:
-    """A tier's cancelled future is a failure of the tier, not of the bid."""
-    tier = HandTier("sagemaker")
-    answer = Cascade([Step(tier)]).score(_ROWS, _PRIORS, _deadline())
-    tier.futures[0].cancel()
-    assert (await answer).source == "prior"
 
 
 async def test_variants_are_chosen_by_weight() -> None:
@@ -130,8 +127,8 @@ async def test_variants_are_chosen_by_weight() -> None:
     tiers = [HandTier("blue"), HandTier("green"), HandTier("off")]
     split = SplitTier(list(zip(tiers, (3.0, 1.0, 0.0), strict=True)), rng=random.Random(1))
     for _ in range(1000):
-        split.score(_ROWS, _PRIORS, 0.0).cancel()
-    assert [len(tier.futures) for tier in tiers] == [pytest.approx(750, abs=60), pytest.approx(250, abs=60), 0]
+        split.ask(_ROWS, _PRIORS, 0.0, Waiting())
+    assert [len(tier.askers) for tier in tiers] == [pytest.approx(750, abs=60), pytest.approx(250, abs=60), 0]
 
 
 @pytest.mark.parametrize("weights", [[], [0.0], [1.0, -1.0]])
@@ -154,17 +151,17 @@ async def test_shadow_never_changes_the_answer() -> None:
     shadow = Shadow(copy, 1.0, busy=lambda: False)
     cascade = Cascade([Step(tier)], shadow=shadow)
     answers = [cascade.score(_ROWS, _PRIORS, _deadline()) for _ in range(3)]
-    copy.futures[0].set_result(Scores([0.9, 0.9], "shadow"))
-    copy.futures[1].set_exception(Timeout("late"))
-    for future in tier.futures:
-        future.set_result(Scores([0.3, 0.4], "sagemaker"))
+    copy.askers[0].scored(Scores([0.9, 0.9], "shadow"))
+    copy.askers[1].failed(Timeout("late"))
+    for asker in tier.askers:
+        asker.scored(Scores([0.3, 0.4], "sagemaker"))
     assert [list((await answer).values) for answer in answers] == [[0.3, 0.4]] * 3
-    assert (shadow.answered, shadow.failed, shadow.in_flight) == (1, 1, 1)
+    assert (shadow.answered, shadow.missed, shadow.in_flight) == (1, 1, 1)
     broken = Cascade([], shadow=Shadow(BrokenTier("shadow"), 1.0, busy=lambda: False))
     assert (await broken.score(_ROWS, _PRIORS, _deadline())).source == "prior"
 
 
-async def test_shadow_is_bounded_and_dropped_first(kit: Any) -> None:
+async def test_shadow_is_bounded_and_dropped_first() -> None:
     """No more copies than the bound, none while the answering tiers queue, and the rate holds."""
     copy, busy = HandTier("shadow"), [False]
     shadow = Shadow(copy, 1.0, busy=lambda: busy[0], max_in_flight=2)
@@ -172,12 +169,12 @@ async def test_shadow_is_bounded_and_dropped_first(kit: Any) -> None:
     for _ in range(5):
         cascade.score(_ROWS, _PRIORS, _deadline())
     assert (shadow.in_flight, shadow.dropped) == (2, 3)
-    for future in copy.futures:
-        future.cancel()
-    await kit.until(lambda: not shadow.in_flight)
+    for asker in copy.askers:
+        asker.failed(Timeout("late"))
+    assert shadow.in_flight == 0
     busy[0] = True
     cascade.score(_ROWS, _PRIORS, _deadline())
-    assert (len(copy.futures), shadow.dropped) == (2, 4)
+    assert (len(copy.askers), shadow.dropped) == (2, 4)
     rare = Shadow(copy, 0.1, busy=lambda: True, rng=random.Random(2))
     for _ in range(1000):
         rare.copy(_ROWS, _PRIORS, 0.0)

@@ -109,6 +109,7 @@ def _serve(settings: Settings, _: argparse.Namespace) -> int:
             async with running(settings) as bidder:
                 server = Server(
                     bidder.app,
+                    bidder.protocol,
                     keep_alive_s=settings.keep_alive_s,
                     drain_s=settings.drain_s,
                     stop_s=settings.stop_s,

@@ -26,8 +26,11 @@ from bidder.rates import load_rates
 from bidder.server.app import make_app
 from bidder.server.debug import add_explain
 from bidder.server.lag import LoopLag
-from bidder.server.lane import App, BidLane
+from bidder.server.lane import Lane
 from bidder.server.notices import NoticeDesk
+from bidder.server.patience import Patience, Watch
+from bidder.server.protocol import BidProtocol, Bounds, protocol_for
+from bidder.server.route import App, BidRoute
 from bidder.stages.encode import Encoder
 from bidder.stages.features import FEATURES, FEATURES_VERSION
 from bidder.stages.privacy import Policy
@@ -87,6 +90,7 @@ class Bidder:
     """The running parts that others need to reach."""
 
     app: App
+    protocol: type[BidProtocol] | None  # None: bids come by way of `app`, on uvicorn's own protocol
     pipeline: Pipeline
     explainer: Explainer
     exchanges: Mapping[str, Exchange]
@@ -122,13 +126,22 @@ async def running(settings: Settings) -> AsyncIterator[Bidder]:
         pipeline = pipeline_of(settings, catalog, profiles, inference, rates, supply, metrics)
         readiness = Readiness(inference)
         explainer = explainer_of(settings, catalog, profiles, inference, rates, supply)
-        app = app_of(settings, pipeline, explainer, catalog, exchanges, rates, metrics, readiness)
+        app = app_of(settings, explainer, catalog, exchanges, rates, metrics, readiness)
+        lane = Lane(
+            pipeline, exchanges, metrics, max_body_bytes=settings.max_body_bytes, max_in_flight=settings.max_in_flight
+        )
+        protocol = None
+        if settings.http == "protocol":
+            watch = Watch(Patience(settings.keep_alive_s, settings.head_s, settings.body_s, settings.body_s))
+            stack.callback(watch.close)
+            bounds = Bounds(settings.max_head_bytes, settings.max_headers, settings.max_connections)
+            protocol = protocol_for(lane, bounds, watch)
         _start(stack, readiness.watch_endpoint())
         lag = LoopLag(metrics.loop_lag.observe)
         lag.start()
         stack.callback(lag.stop)
         spare_the_collector()
-        yield Bidder(app, pipeline, explainer, exchanges, metrics, readiness)
+        yield Bidder(BidRoute(lane, otherwise=app), protocol, pipeline, explainer, exchanges, metrics, readiness)
 
 
 def spare_the_collector() -> None:
@@ -244,27 +257,19 @@ def explainer_of(
 
 def app_of(
     settings: Settings,
-    pipeline: Pipeline,
     explainer: Explainer,
     catalog: CatalogStore[Compiled],
     exchanges: Mapping[str, Exchange],
     rates: Rates,
     metrics: Metrics,
     readiness: Readiness,
-) -> BidLane:
+) -> App:
     keys = price_keys_of(settings, exchanges)
     desk = NoticeDesk(catalog, exchanges, metrics, keys, frozenset({rates.base, *rates.per_base}))
     app = make_app(metrics, readiness.not_ready, desk)
     if token := explain_token_of(settings):
         add_explain(app, explainer.explain, exchanges, token=token, max_body_bytes=settings.max_body_bytes)
-    return BidLane(
-        pipeline,
-        exchanges,
-        metrics,
-        otherwise=app,
-        max_body_bytes=settings.max_body_bytes,
-        max_in_flight=settings.max_in_flight,
-    )
+    return app
 
 
 def price_keys_of(settings: Settings, exchanges: Mapping[str, Exchange]) -> Mapping[str, PriceKeys]:

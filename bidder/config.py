@@ -68,6 +68,14 @@ class Settings(BaseSettings):
     ] = 1000
     max_body_bytes: Positive = Field(262144, description="as sent, and inflated")
     max_in_flight: Positive = Field(2000, description="bids under way; more are answered with a no-bid at once")
+    max_connections: Positive = Field(10_000, description="open at once; more are closed as they come")
+    max_head_bytes: Positive = Field(16_384, description="request line and headers of a request")
+    max_headers: Positive = Field(100, description="of a request")
+    head_s: Annotated[float, Field(gt=0, le=3600, description="from a request's first byte to its last header")] = 5.0
+    body_s: Annotated[float, Field(gt=0, le=3600, description="from a request's first byte to its last")] = 10.0
+    http: Literal["protocol", "asgi"] = Field(
+        "protocol", description='bids without or by way of ASGI: "asgi" costs more'
+    )
     keep_alive_s: Annotated[int, Field(ge=150, le=3600, description="exchanges want at least 150")] = 180
     drain_s: Seconds = Field(1.0, description="after SIGTERM: not ready, still answering, for this long")
     stop_s: Seconds = Field(10.0, description="then open connections get this long to end")

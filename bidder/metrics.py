@@ -34,6 +34,7 @@ OUTCOMES = (
 )
 NOTICES = ("win", "billing", "loss", "impression", "click", "event", "error")
 APART = ("test", "audit", "macro", "price", "unmeasured")  # why a notice counts for nothing
+CLOSED = ("idle", "slow", "not_http", "head_too_large", "too_many")  # why a connection was ended by us
 OTHER = "other"  # what stands for a label out of bounds
 
 # Seconds. Bids end between a no-bid (50 µs) and the exchange's deadline; most stages take 5 to 100 µs.
@@ -268,6 +269,10 @@ OWN: tuple[Series[Metrics], ...] = (
            lambda metrics: _by_label(metrics.stage_latency)),
     Series("gauge", "bidder_in_flight", "Bid requests under way.", (),
            lambda metrics: _one(metrics.in_flight)),
+    Series("gauge", "bidder_connections", "Connections of exchanges and others that are open.", (),
+           lambda metrics: _one(metrics.connections)),
+    Series("counter", "bidder_connections_closed", "Connections that we ended, by why.", ("why",),
+           lambda metrics: _by_label(metrics.connections_closed)),
     Series("counter", "bidder_notices", "Notices that came in, by kind.", ("kind",),
            lambda metrics: _by_label(metrics.notices)),
     Series("histogram", "bidder_event_loop_lag_seconds", "How late the event loop runs what is due.", (),
@@ -349,12 +354,14 @@ class Metrics(Collector):
     """What the hot path counts, and the exposition of all series.
 
     `exchanges` are the names that their label may take, `version` is the bidder's. `in_flight` is the number of bids
-    under way; whoever admits them keeps it. Every `check_every`th answer is held against its exchange's profile;
-    0: none. One thread counts and reads: nothing is locked."""
+    under way, `connections` that of open ones; who admits them keeps them. Every `check_every`th answer is held
+    against its exchange's profile; 0: none. One thread counts and reads: nothing is locked."""
 
     def __init__(self, exchanges: Iterable[str] = (), *, version: str = "unknown", check_every: int = 0) -> None:
         self.version: str = version
         self.in_flight: int = 0
+        self.connections: int = 0
+        self.connections_closed: dict[str, int] = dict.fromkeys(CLOSED, 0)
         self.requests: dict[tuple[str, str], int] = {}
         self.no_bids: dict[str, int] = dict.fromkeys(map(str, NoBidReason), 0)
         self.bids: list[int] = [0] * (max(Format) + 1)  # by the value of the format
@@ -385,6 +392,10 @@ class Metrics(Collector):
         except KeyError:
             label = (exchange if exchange in self._exchanges else OTHER, outcome if outcome in OUTCOMES else OTHER)
             self.requests[label] = self.requests.get(label, 0) + 1
+
+    def connection_closed(self, why: str) -> None:
+        """One connection ended by us, for one of CLOSED."""
+        self.connections_closed[why] += 1
 
     def no_bid(self, reason: NoBidReason) -> None:
         self.no_bids[reason] += 1

@@ -1,7 +1,7 @@
 """The headers of the bid path: what a request's say, and what an answer's say back.
 
-The rule kept here: every answer says how long it is, but for a 204, which has no length (RFC 9110 §8.6). Sections:
-OpenRTB 2.6 §2.3 (content types), §2.4 (compression), §2.5 (version).
+The rule kept here: every answer says how long it is, but for a 204, which has no length (RFC 9110 §8.6); all else that
+an answer's headers say is made once. Sections: OpenRTB 2.6 §2.3 (content types), §2.4 (compression), §2.5 (version).
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ _JSON = (b"content-type", b"application/json")
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
 _GZIPPED = (b"content-encoding", b"gzip")
 _VARY = (b"vary", b"Accept-Encoding")
+ALLOW: Header = (b"allow", b"POST, OPTIONS")
 _VERSION = b"x-openrtb-version"
 _VERSIONS = {b"2.%d" % minor: (_VERSION, b"2.%d" % minor) for minor in range(7)}
 # A profile's word for compression → what the request must say of gzip: yes, or nothing at all. A no is always obeyed.
@@ -43,29 +44,39 @@ _GZIP_NAMES = ("gzip", "x-gzip", "*")
 
 
 class Asked(NamedTuple):
-    """What a request's headers say. `accepts_gzip` is None and `version` empty where they say nothing."""
+    """What a request's headers say. `accepts_gzip` is None and `version` empty where they say nothing. `expects`: it
+    sends its body only after a 100 Continue (RFC 9110 §10.1.1)."""
 
-    gzipped: bool
-    accepts_gzip: bool | None
-    version: bytes
+    gzipped: bool = False
+    accepts_gzip: bool | None = None
+    version: bytes = b""
+    expects: bool = False
+
+
+_READ = frozenset((b"content-length", b"content-type", b"content-encoding", b"accept-encoding", _VERSION, b"expect"))
 
 
 def read_headers(headers: Headers, max_body_bytes: int) -> Asked:
     """Raises `BodyError` (413, 415) where the body cannot be taken."""
-    gzipped, accepts, version = False, None, b""
+    gzipped, accepts, version, expects = False, None, b"", False
     for name, value in headers:
+        if name not in _READ:
+            continue
         if name == b"content-length":
             if int(value) > max_body_bytes:
                 raise too_large(max_body_bytes)
         elif name == b"content-type":
-            _check_type(value)
-        elif name == b"content-encoding":
-            gzipped = _is_gzip(value)
+            if value != b"application/json":  # as nearly all say it
+                _check_type(value)
         elif name == b"accept-encoding":
             accepts = accepts_gzip(value)
         elif name == _VERSION:
             version = value
-    return Asked(gzipped, accepts, version)
+        elif name == b"content-encoding":
+            gzipped = _is_gzip(value)
+        else:
+            expects = value.lower() == b"100-continue"
+    return Asked(gzipped, accepts, version, expects)
 
 
 def _check_type(value: bytes) -> None:
@@ -106,43 +117,55 @@ def version_of(value: bytes) -> bytes:
     return version if version in _VERSIONS else b""
 
 
-class Reply:
-    """Makes the headers of one exchange's answers, as its profile has them."""
+class Head:
+    """Headers of an answer, but for its length: as pairs, and as they stand on the wire."""
 
-    __slots__ = ("_compresses", "_extra", "_min_gzip_bytes", "_type", "_version")
+    __slots__ = ("lines", "pairs")
+
+    def __init__(self, *pairs: Header) -> None:
+        self.pairs = pairs
+        self.lines = b"".join(b"%b: %b\r\n" % pair for pair in pairs)
+
+
+class Reply:
+    """Chooses the headers of one exchange's answers, as its profile has them; all are made once."""
+
+    __slots__ = ("_compresses", "_gzipped", "_min_gzip_bytes", "_no_content", "_plain", "_varies", "_version")
 
     def __init__(self, exchange: Exchange) -> None:
-        self._type = (b"content-type", exchange.content_type.encode("latin-1"))
-        self._extra = tuple(
+        kind = (b"content-type", exchange.content_type.encode("latin-1"))
+        extra = tuple(
             (name.lower().encode("latin-1"), value.encode("latin-1"))
             for name, value in exchange.response_headers.items()
         )
-        self._version = (_VERSION, exchange.version.encode("latin-1"))
+        self._version = exchange.version.encode("latin-1")
+        versions = _VERSIONS | {self._version: (_VERSION, self._version)}
+        self._no_content = Head(*extra)
+        self._plain = {name: Head(kind, version, *extra) for name, version in versions.items()}
+        self._varies = {name: Head(kind, version, _VARY, *extra) for name, version in versions.items()}
+        self._gzipped = {name: Head(kind, version, _GZIPPED, _VARY, *extra) for name, version in versions.items()}
         self._compresses = _COMPRESSES[exchange.compression]
         self._min_gzip_bytes = 0 if exchange.compression == "required" else MIN_GZIP_BYTES
 
-    def to(self, asked: Asked, answer: Answer) -> tuple[bytes, tuple[Header, ...]]:
-        """The body to send for an answer of the pipeline, and its headers.
+    def to(self, asked: Asked, answer: Answer) -> tuple[bytes, Head]:
+        """The body to send for an answer of the pipeline, and its headers. A 204 has no length, all others do.
 
         The version is the request's own where that is known, else that of the exchange's profile."""
         body = answer.body
         if answer.status == 204:
-            return b"", self._extra
+            return b"", self._no_content
         if answer.status != 200:
-            return body, (_TEXT, _length(body))
-        version = _VERSIONS.get(version_of(asked.version), self._version)
+            return body, ERROR
+        version = version_of(asked.version) or self._version
         if len(body) <= self._min_gzip_bytes:
-            return body, (self._type, version, _length(body), *self._extra)
+            return body, self._plain[version]
         if asked.accepts_gzip in self._compresses:
-            body = gzip(body)
-            return body, (self._type, version, _length(body), _GZIPPED, _VARY, *self._extra)
-        return body, (self._type, version, _length(body), _VARY, *self._extra)
+            return gzip(body), self._gzipped[version]
+        return body, self._varies[version]
 
 
-def refused(error: BodyError) -> tuple[bytes, tuple[Header, ...]]:
-    """The body and headers of the answer to a request that is not taken."""
-    body = str(error).encode()
-    return body, (_TEXT, _length(body))
+ERROR = Head(_TEXT)
+CLOSING = Head(_TEXT, (b"connection", b"close"))
 
 
 def gzip(body: bytes) -> bytes:
@@ -151,5 +174,5 @@ def gzip(body: bytes) -> bytes:
     return stream.compress(body) + stream.flush()
 
 
-def _length(body: bytes) -> Header:
+def length(body: bytes) -> Header:
     return b"content-length", b"%d" % len(body)

@@ -1,110 +1,97 @@
-"""The bid lane: `POST /openrtb2/bid` and `/openrtb2/bid/{exchange}` as a bare ASGI application.
+"""The bid lane: what becomes of a bid request, however it comes in, through `protocol` or `route`.
 
-The rule kept here: bids pass no framework (a FastAPI handler costs 130 µs more a request), everything else goes on to
-FastAPI untouched. What is wrong with a request is said in plain text, with 400, 404, 405, 413 or 415; never 5xx. No
-CORS header is ever sent: pages in browsers have no business here.
+The rule kept here: who is over the bound is answered before anything of the request is parsed. What is wrong with a
+request is said in plain text, with 400, 404, 405, 413 or 415; never 5xx.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from time import perf_counter
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from bidder.domain import Exchange, NoBidReason
 from bidder.metrics import Metrics
-from bidder.pipeline import NO_CONTENT, Answer, Pipeline
-from bidder.server.body import BodyError, DisconnectedError, Receive, inflate, read_body
-from bidder.server.headers import Asked, Header, Reply, read_headers, refused, version_of
-
-Scope = MutableMapping[str, Any]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+from bidder.pipeline import Answer, Answered, Pipeline, fresh_clock
+from bidder.server.body import BodyError, inflate
+from bidder.server.headers import Asked, Reply, version_of
 
 PATH = "/openrtb2/bid"
 DEFAULT_EXCHANGE = "generic"
 
+LATE_SHARE = 0.5
+"""A request that waited for longer than this share of the exchange's usual tmax before it was looked at is not looked
+at: the process has more to do than it can, and others still have their time."""
+
 _OVERLOADED = Answer(204, b"", "overload")
-_CLOSE = (b"connection", b"close")
-_ALLOW = (b"allow", b"POST, OPTIONS")
 
 
-class BidLane:
-    """Takes bid requests, hands all else to `otherwise`."""
+class Stop(NamedTuple):
+    """Where bids of one exchange come in."""
+
+    name: str
+    exchange: Exchange
+    reply: Reply
+    patience_s: float
+
+
+class Lane:
+    """Admits bid requests and starts them on their way."""
 
     def __init__(
         self,
         pipeline: Pipeline,
         exchanges: Mapping[str, Exchange],
         metrics: Metrics,
-        otherwise: App,
         *,
         max_body_bytes: int,
         max_in_flight: int,
+        clock: Callable[[], float] | None = None,
     ) -> None:
+        self.metrics = metrics
+        self.max_body_bytes = max_body_bytes
         self._pipeline = pipeline
-        self._exchanges = {name: (exchange, Reply(exchange)) for name, exchange in exchanges.items()}
-        self._metrics = metrics
-        self._otherwise = otherwise
-        self._max_body_bytes = max_body_bytes
+        self._stops = {
+            name: Stop(name, exchange, Reply(exchange), exchange.default_tmax_ms / 1000 * LATE_SHARE)
+            for name, exchange in exchanges.items()
+        }
+        # By path as it usually stands on the wire, so that a bid is known by one look-up.
+        self.by_path = {f"{PATH}/{name}".encode(): stop for name, stop in self._stops.items()}
+        if DEFAULT_EXCHANGE in self._stops:
+            self.by_path[PATH.encode()] = self._stops[DEFAULT_EXCHANGE]
         self._max_in_flight = max_in_flight
-        self._clock = asyncio.get_running_loop().time
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not self._is_bid(scope["path"]):
-            await self._otherwise(scope, receive, send)
-            return
-        started = perf_counter()
-        name = scope["path"][len(PATH) + 1 :] or DEFAULT_EXCHANGE
-        headers: tuple[Header, ...]
-        try:
-            exchange, reply = self._exchange(name, scope["method"])
-            asked = read_headers(scope["headers"], self._max_body_bytes)
-            answer = NO_CONTENT if scope["method"] == "OPTIONS" else await self._answer(receive, exchange, asked)
-            status, outcome = answer.status, answer.outcome
-            body, headers = reply.to(asked, answer)
-        except DisconnectedError:
-            self._metrics.request(name, "disconnected")
-            return
-        except BodyError as error:
-            status, outcome = error.status, error.outcome
-            body, headers = refused(error)
-            if status == 413:  # what is left of the body is not read: the connection cannot serve another request
-                headers = (*headers, _CLOSE)
-        if scope["method"] != "POST" and status in (204, 405):
-            outcome, headers = "method", (*headers, _ALLOW)
-        self._metrics.request(name, outcome)
-        self._metrics.observe_bid(perf_counter() - started)
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        self._clock = clock or fresh_clock()
 
     @staticmethod
-    def _is_bid(path: str) -> bool:
-        return path.startswith(PATH) and (len(path) == len(PATH) or path[len(PATH)] == "/")
+    def name_of(path: str) -> str | None:
+        """The exchange that a path names; None: it is not the path of a bid."""
+        if not path.startswith(PATH) or (len(path) > len(PATH) and path[len(PATH)] != "/"):
+            return None
+        return path[len(PATH) + 1 :] or DEFAULT_EXCHANGE
 
-    def _exchange(self, name: str, method: str) -> tuple[Exchange, Reply]:
-        found = self._exchanges.get(name)
+    def stop(self, name: str, method: str) -> Stop:
+        """Where bids of this exchange come in. Raises `BodyError`: 404, 405."""
+        found = self._stops.get(name)
         if found is None:
             raise BodyError(404, "unknown_exchange", f"no exchange {name[:64]!r} is configured")
         if method not in ("POST", "OPTIONS"):
             raise BodyError(405, "method", "bid requests are sent by POST")
         return found
 
-    async def _answer(self, receive: Receive, exchange: Exchange, asked: Asked) -> Answer:
-        arrived_s = self._clock()
+    def start(self, body: bytes, asked: Asked, stop: Stop, arrived_s: float, answered: Answered) -> Answer | None:
+        """Starts a bid: `answered` is called once, perhaps before this returns, and then has to call `ended`. An answer
+        here means that it was not admitted. Raises `BodyError`: 400, 413."""
+        metrics = self.metrics
         if asked.version and not version_of(asked.version):
-            self._metrics.unknown_version(exchange.name)
-        metrics = self._metrics
-        if metrics.in_flight >= self._max_in_flight:
+            metrics.unknown_version(stop.name)
+        if metrics.in_flight >= self._max_in_flight or self._clock() - arrived_s > stop.patience_s:
             metrics.no_bid(NoBidReason.OVERLOAD)
-            await read_body(receive, self._max_body_bytes)
             return _OVERLOADED
+        if asked.gzipped:
+            body = inflate(body, self.max_body_bytes)
         metrics.in_flight += 1
-        try:
-            body = await read_body(receive, self._max_body_bytes)
-            if asked.gzipped:
-                body = inflate(body, self._max_body_bytes)
-            return await self._pipeline.bid(body, exchange, arrived_s)
-        finally:
-            metrics.in_flight -= 1
+        self._pipeline.start(body, stop.exchange, arrived_s, answered)
+        return None
+
+    def ended(self) -> None:
+        """A bid that was started has its answer."""
+        self.metrics.in_flight -= 1

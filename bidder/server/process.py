@@ -14,7 +14,8 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from bidder.server.lane import App
+from bidder.server.protocol import BidProtocol
+from bidder.server.route import App
 
 BACKLOG = 2048
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -39,15 +40,23 @@ def address_of(bound: socket.socket) -> str:
 
 
 class Server(uvicorn.Server):
-    """`on_stop` is called at the first signal; the listeners close `drain_s` seconds later."""
+    """`on_stop` is called at the first signal; the listeners close `drain_s` seconds later. `protocol` takes the
+    connections; None: uvicorn's own does."""
 
     def __init__(
-        self, app: App, *, keep_alive_s: int, drain_s: float, stop_s: float, on_stop: Callable[[], None]
+        self,
+        app: App,
+        protocol: type[BidProtocol] | None,
+        *,
+        keep_alive_s: int,
+        drain_s: float,
+        stop_s: float,
+        on_stop: Callable[[], None],
     ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=protocol or "httptools",
                 ws="none",
                 lifespan="off",
                 access_log=False,

@@ -35,6 +35,8 @@ SERIES: dict[str, tuple[str, set[str]]] = {
     "bidder_bid_latency_seconds": ("histogram", set()),
     "bidder_stage_latency_seconds": ("histogram", {"stage"}),
     "bidder_in_flight": ("gauge", set()),
+    "bidder_connections": ("gauge", set()),
+    "bidder_connections_closed": ("counter", {"why"}),
     "bidder_notices": ("counter", {"kind"}),
     "bidder_bids_refused": ("counter", {"reason"}),
     "bidder_self_checks": ("counter", set()),

@@ -34,6 +34,7 @@ def running_bidder(**settings: str) -> Iterator[BidderProcess]:
     """Starts a bidder with these BIDDER_ settings, and ends it by its own id."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("BIDDER_", "AWS_"))}
     environment |= {"BIDDER_PORT": "0", "AWS_EC2_METADATA_DISABLED": "true", "PYTHONPATH": str(ROOT)}
+    environment |= {"AWS_ACCESS_KEY_ID": "AKIDLOCAL", "AWS_SECRET_ACCESS_KEY": "local"}
     environment |= {f"BIDDER_{name.upper()}": value for name, value in settings.items()}
     process = subprocess.Popen(
         [sys.executable, "-m", "bidder", "serve"],
@@ -71,9 +72,10 @@ def running_bidder(**settings: str) -> Iterator[BidderProcess]:
         process.stdout.close()
 
 
-@pytest.fixture(scope="module")
-def bidder() -> Iterator[BidderProcess]:
-    with running_bidder(max_body_bytes=str(MAX_BODY_BYTES), drain_s="0") as process:
+@pytest.fixture(scope="module", params=["protocol", "asgi"])
+def bidder(request: pytest.FixtureRequest) -> Iterator[BidderProcess]:
+    """One that takes bids with its own protocol, and one that takes them by way of ASGI: they must not differ."""
+    with running_bidder(max_body_bytes=str(MAX_BODY_BYTES), drain_s="0", http=request.param) as process:
         yield process
 
 

@@ -260,21 +260,26 @@ def test_a_click_leads_to_the_catalogs_landing_page_only(connection: http.client
         assert answer.status == status
 
 
-def test_overload_is_answered_not_queued(start_bidder: Callable[..., Any], make_body: Body) -> None:
-    """While as many bids are under way as may be, the next gets a no-bid at once."""
-    with start_bidder(max_in_flight="1") as process:
-        body = make_body(device=DESKTOP)
-        head = f"POST {PATH} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n".encode()
-        with socket.create_connection((process.host, process.port), timeout=30) as slow:
-            slow.sendall(head + body[:10])  # admitted, and not complete
-            metrics = http.client.HTTPConnection(process.host, process.port, timeout=30)
-            while True:
-                metrics.request("GET", "/metrics")
-                if b"bidder_in_flight 1.0" in metrics.getresponse().read():
-                    break
-            assert post(metrics, body)[0] == 204
-            slow.sendall(body[10:])
-            assert slow.recv(100).startswith(b"HTTP/1.1 200 ")
+@pytest.mark.parametrize("http_lane", ["protocol", "asgi"])
+def test_overload_is_answered_not_queued(start_bidder: Callable[..., Any], make_body: Body, http_lane: str) -> None:
+    """While as many bids wait for the model as may be, the next gets a no-bid at once. A body that is not complete
+    takes nobody's place."""
+    body = make_body(device=DESKTOP, tmax=3000)
+    request = f"POST {PATH} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # an endpoint that never answers
+        endpoint = {"endpoint_name": "ctr", "endpoint_url": f"http://127.0.0.1:{silent.getsockname()[1]}"}
+        with start_bidder(max_in_flight="1", http=http_lane, **endpoint) as process:
+            address = (process.host, process.port)
+            metrics = http.client.HTTPConnection(*address, timeout=30)
+            with socket.create_connection(address, timeout=30) as first, socket.create_connection(address) as stalled:
+                stalled.sendall(request[:-5])
+                first.sendall(request)
+                while True:
+                    metrics.request("GET", "/metrics")
+                    if b"bidder_in_flight 1.0" in metrics.getresponse().read():
+                        break
+                assert post(metrics, body)[0] == 204
+                assert first.recv(100).startswith(b"HTTP/1.1 200 ")
             assert post(metrics, body)[0] == 200
             metrics.request("GET", "/metrics")
             text = metrics.getresponse().read()

@@ -1,0 +1,420 @@
+"""The bid lane as an HTTP protocol: uvicorn's own extension point, `Config(http=…)`.
+
+A connection takes bid paths itself, from the parser's last callback to `transport.write`, and leaves every other path
+to uvicorn and FastAPI. The rule kept here: answers leave in the order of their requests, bids and others alike; one
+write an answer; no task and no timer a bid; nothing a client sends, or fails to send, is held without bound.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, cast
+
+import httptools
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from bidder.pipeline import NO_CONTENT, Answer
+from bidder.server.body import BodyError, too_large
+from bidder.server.headers import ALLOW, CLOSING, ERROR, Asked, Head, read_headers
+from bidder.server.lane import Lane, Stop
+from bidder.server.patience import Awaited, Patience, Watch
+
+FAIR_SHARE = 8
+"""Pipelined requests of one connection that are taken before others are looked at."""
+
+_PATH = b"/openrtb2/bid"
+_UNREAD = Asked()
+_NOWHERE = cast("Stop", None)
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_CLOSE = b"connection: close\r\n"
+_ALLOW = b"%b: %b\r\n" % ALLOW
+_HEAD_TOO_LARGE = "the request's headers are too large"
+_AT_ONCE = struct.pack("ii", 1, 0)
+_NOT_HTTP = "this is no HTTP/1.1 request"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Of a request's head, and of the connections at once."""
+
+    max_head_bytes: int = 16_384
+    max_headers: int = 100
+    max_connections: int = 10_000
+
+
+class Turn:
+    """One bid request and its place among a connection's answers: stands where uvicorn has its request-response cycle,
+    and has of it what uvicorn's protocol asks for."""
+
+    __slots__ = (
+        *("arrived_s", "asked", "began_s", "body", "complete", "disconnected", "error", "is_next"),
+        *("keep_alive", "method", "name", "parts", "protocol", "response_complete", "size", "stop"),
+    )
+
+    def __init__(self, protocol: BidProtocol, name: str, method: str, arrived_s: float, began_s: float) -> None:
+        self.protocol = protocol
+        self.name = name
+        self.method = method
+        self.arrived_s = arrived_s  # of the loop's clock
+        self.began_s = began_s  # of the performance counter
+        self.stop = _NOWHERE
+        self.asked = _UNREAD
+        self.error: BodyError | None = None
+        self.body = b""
+        self.parts: list[bytes] | None = None
+        self.size = 0
+        self.complete = False
+        self.is_next = False  # all requests before it have their answers
+        self.keep_alive = True
+        self.response_complete = False
+        self.disconnected = False  # uvicorn says so of the last; the transport knows it for all
+
+    @property
+    def message_event(self) -> Turn:
+        return self
+
+    def set(self) -> None:
+        """uvicorn wakes a cycle's task when the connection is lost; a bid has none."""
+
+    def add(self, part: bytes, limit_bytes: int) -> None:
+        self.size += len(part)
+        if self.size > limit_bytes:
+            self.error, self.body, self.parts = too_large(limit_bytes), b"", None
+        elif not self.body:  # the usual case: one piece
+            self.body = part
+        elif self.parts is None:
+            self.parts = [self.body, part]
+        else:
+            self.parts.append(part)
+
+    def begin(self) -> None:
+        """All requests before it are answered: go on with what is there of this one."""
+        self.is_next = True
+        if self.error is not None:
+            self.refuse(self.error)
+        elif self.complete:
+            self.start()
+        elif self.asked.expects:
+            self.protocol.transport.write(_CONTINUE)
+
+    def start(self) -> None:
+        """The whole request is there, and it is its turn."""
+        if self.method == "OPTIONS":
+            self.send(NO_CONTENT.status, b"", self.stop.reply.to(self.asked, NO_CONTENT)[1], "method")
+            return
+        body = self.body if self.parts is None else b"".join(self.parts)
+        try:
+            answer = self.protocol.lane.start(body, self.asked, self.stop, self.arrived_s, self.answered)
+        except BodyError as error:
+            self.refuse(error)
+            return
+        if answer is not None:
+            self._reply(answer)
+
+    def answered(self, answer: Answer) -> None:
+        """The pipeline's callback."""
+        self.protocol.lane.ended()
+        self._reply(answer)
+
+    def _reply(self, answer: Answer) -> None:
+        body, head = self.stop.reply.to(self.asked, answer)
+        self.send(answer.status, body, head, answer.outcome)
+
+    def refuse(self, error: BodyError) -> None:
+        # What is left of too large a body is not waited for: the connection cannot serve another request.
+        if error.status == 413:
+            self.keep_alive = False
+        self.send(error.status, str(error).encode(), ERROR, error.outcome)
+
+    def send(self, status: int, body: bytes, head: Head, outcome: str) -> None:
+        """One write. Counting comes after it."""
+        protocol, metrics = self.protocol, self.protocol.lane.metrics
+        self.response_complete = True
+        if protocol.transport.is_closing():
+            metrics.request(self.name, "disconnected")
+            return
+        if status == 204:
+            end = b"\r\n"
+        elif self.method == "HEAD":
+            end, body = b"content-length: %d\r\n\r\n" % len(body), b""
+        else:
+            end = b"content-length: %d\r\n\r\n" % len(body)
+        more = b"" if self.keep_alive else _CLOSE
+        if self.method != "POST" and status in (204, 405):
+            more, outcome = more + _ALLOW, "method"
+        protocol.transport.write(b"".join((STATUS_LINE[status], protocol.date(), head.lines, more, end, body)))
+        if not self.keep_alive:
+            protocol.transport.close()
+        metrics.request(self.name, outcome)
+        metrics.observe_bid(perf_counter() - self.began_s)
+        protocol.on_response_complete()
+
+
+class BidProtocol(HttpToolsProtocol):
+    """One connection. `protocol_for` gives it the lane, the bounds and the watch that all connections share."""
+
+    lane: Lane
+    bounds: Bounds
+    watch: Watch
+    _date: tuple[object, bytes] = (None, b"")  # shared: uvicorn's default headers of this second, and their bytes
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.awaited = Awaited.REQUEST
+        self.since_s = 0.0
+        self.headers = []
+        self._place = -1
+        self._block_bytes = 0  # of what was received last
+        self._begun = 0  # requests that began in that block
+        self._first_bytes = 0  # of the block in which a head began that did not end there: it may hold more
+        self._more_bytes = 0  # of that head, in later blocks
+        self._arrived_s = 0.0
+        self._began_s = 0.0
+        self._stalled_s = 0.0  # since when the other side does not read what we have sent; 0: it does
+        self._draining = False
+        self._over = False  # nothing more is read
+        self._last_words: tuple[int, str] | None = None  # said once all answers before have left
+
+    # -- the connection ----------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.since_s = self.loop.time()
+        self._place = self.watch.add(self)
+        self.lane.metrics.connections += 1
+        if len(self.connections) > self.bounds.max_connections:
+            self.lane.metrics.connection_closed("too_many")
+            transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.watch.remove(self, self._place)
+        self.lane.metrics.connections -= 1
+        super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """A request that has begun to arrive is still answered."""
+        self._draining = True
+        if self.awaited is not Awaited.HEAD:
+            super().shutdown()
+
+    def is_overdue(self, patience: Patience, now_s: float) -> bool:
+        if self._stalled_s:
+            return now_s - self._stalled_s > patience.reader_s
+        limit_s = patience.of(self.awaited)
+        return limit_s is not None and now_s - self.since_s > limit_s
+
+    def give_up(self) -> None:
+        """What the other side should have sent, or read, did not come, or go, in time."""
+        idle = self.awaited is Awaited.REQUEST and not self._stalled_s
+        self.lane.metrics.connection_closed("idle" if idle else "slow")
+        if self._stalled_s:  # with what the kernel holds for it
+            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+            self.transport.abort()
+        else:
+            self.transport.close()
+
+    def pause_writing(self) -> None:
+        """Who does not read its answers is not read from: what is held for it stays bounded."""
+        super().pause_writing()
+        self._stalled_s = self.loop.time()
+        self.flow.pause_reading()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stalled_s = 0.0
+        self._read_on()
+
+    def data_received(self, data: bytes) -> None:
+        if self._over:
+            return
+        self._block_bytes = len(data)
+        self._begun = 0
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:  # the parser takes what follows for the other protocol
+            self._over = True
+        except httptools.HttpParserError:
+            self._end(400, _NOT_HTTP)
+            return
+        if self._begun > FAIR_SHARE and not self._over:  # others have their turn; the loop would read on at once
+            self.flow.pause_reading()
+            self.loop.call_soon(self._read_on)
+        if self.awaited is not Awaited.HEAD:
+            return
+        if self._begun:
+            self._first_bytes = self._block_bytes
+        else:
+            self._more_bytes += self._block_bytes
+            if self._more_bytes > self.bounds.max_head_bytes:
+                self._end(431, _HEAD_TOO_LARGE)
+
+    # -- what the parser reports -------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        self.url = b""
+        self.headers = []
+        self._first_bytes = self._more_bytes = 0
+        self._arrived_s = self.since_s = self.loop.time()
+        self._began_s = perf_counter()
+        self.awaited = Awaited.HEAD
+        self._begun += 1
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        if self._over:
+            return
+        self.awaited = Awaited.BODY
+        if len(self.headers) > self.bounds.max_headers or self._head_is_too_large():
+            self._end(431, _HEAD_TOO_LARGE)
+            return
+        stop = self.lane.by_path.get(self.url)
+        if stop is not None:
+            name: str | None = stop.name
+        else:
+            path = self.url.partition(b"?")[0]
+            name = self.lane.name_of(path.decode("latin-1")) if path.startswith(_PATH) else None
+        if name is None:
+            self._hand_on()
+        else:
+            self._take(name, stop)
+
+    def on_body(self, body: bytes) -> None:
+        turn: Any = self.cycle
+        if self._over or turn is None:
+            return
+        if type(turn) is not Turn:
+            super().on_body(body)
+        elif turn.error is None and not turn.response_complete:
+            turn.add(body, self.lane.max_body_bytes)
+            if turn.error is not None and turn.is_next:
+                turn.refuse(turn.error)
+
+    def on_message_complete(self) -> None:
+        turn: Any = self.cycle
+        if self._over or turn is None:
+            return
+        self.awaited = Awaited.ANSWER
+        if turn.response_complete:  # refused, or answered, before all of it was there
+            self._await_request()
+        elif type(turn) is not Turn:
+            super().on_message_complete()
+        else:
+            turn.complete = True
+            if turn.is_next:
+                turn.start()
+
+    # -- answers in order --------------------------------------------------------------------------------------------
+
+    def on_response_complete(self) -> None:
+        """In place of uvicorn's, which arms a timer for each connection that falls idle."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._read_on()
+            if isinstance(cycle, Turn):
+                cycle.begin()
+            else:
+                self._start_asgi_task(cycle, app)
+        elif self._last_words is not None:
+            self._say(*self._last_words)
+        else:
+            self._await_request()
+            self._read_on()
+
+    def date(self) -> bytes:
+        """The headers that uvicorn adds to every answer, made into bytes once a second."""
+        default = self.server_state.default_headers
+        made_of, lines = BidProtocol._date
+        if made_of is not default:
+            lines = b"".join(b"%b: %b\r\n" % pair for pair in default)
+            BidProtocol._date = (default, lines)
+        return lines
+
+    def _take(self, name: str, stop: Stop | None) -> None:
+        """A bid: from here on it is ours."""
+        turn = Turn(self, name, self.parser.get_method().decode("latin-1"), self._arrived_s, self._began_s)
+        turn.keep_alive = self.parser.should_keep_alive() and not self._draining
+        if self.parser.get_http_version() == "1.0" or self.parser.should_upgrade():
+            turn.keep_alive = False
+        try:
+            if self.parser.should_upgrade():
+                raise BodyError(400, "malformed", "bid requests are HTTP/1.1, without Upgrade")
+            turn.stop = stop if stop is not None and turn.method == "POST" else self.lane.stop(name, turn.method)
+            turn.asked = read_headers(self.headers, self.lane.max_body_bytes)
+        except BodyError as error:
+            turn.error = error
+        before, self.cycle = self.cycle, cast("Any", turn)
+        if before is None or before.response_complete:
+            turn.begin()
+        else:  # pipelined: no more is read until it is its turn
+            self.flow.pause_reading()
+            self.pipeline.appendleft((cast("Any", turn), cast("Any", None)))
+
+    def _hand_on(self) -> None:
+        """Not a bid: from here on it is uvicorn's request, with the head that was read."""
+        url, headers = self.url, self.headers
+        super().on_message_begin()
+        self.url = url
+        self.headers += headers
+        self.expect_100_continue = any(n == b"expect" and v.lower() == b"100-continue" for n, v in headers)
+        super().on_headers_complete()
+        if self._draining or self.parser.should_upgrade():
+            self.cycle.keep_alive = False
+
+    def _head_is_too_large(self) -> bool:
+        if self._first_bytes + self._more_bytes + self._block_bytes <= self.bounds.max_head_bytes:
+            return False  # all of it is no larger than that
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        return size > self.bounds.max_head_bytes
+
+    def _await_request(self) -> None:
+        if self.awaited is Awaited.ANSWER:
+            self.awaited, self.since_s = Awaited.REQUEST, self.loop.time()
+
+    def _read_on(self) -> None:
+        if not (self.pipeline or self._over or self._stalled_s):
+            self.flow.resume_reading()
+
+    def _end(self, status: int, words: str) -> None:
+        """Nothing more is read. What is wrong is said when all answers before it have left."""
+        self._over = True
+        self.flow.pause_reading()
+        self.lane.metrics.connection_closed("not_http" if status == 400 else "head_too_large")
+        cycle: Any = self.cycle
+        if cycle is None or cycle.response_complete:
+            self._say(status, words)
+        elif isinstance(cycle, Turn) and not cycle.complete:  # its own body is what is wrong
+            cycle.keep_alive, cycle.error = False, BodyError(status, "malformed", words)
+            if cycle.is_next:
+                cycle.refuse(cycle.error)
+        elif isinstance(cycle, Turn) or not cycle.more_body or self.pipeline:
+            self._last_words = (status, words)
+        else:
+            self._say(status, words)
+
+    def _say(self, status: int, words: str) -> None:
+        body = words.encode()
+        length = b"content-length: %d\r\n\r\n" % len(body)
+        self.transport.write(b"".join((STATUS_LINE[status], self.date(), CLOSING.lines, length, body)))
+        self.transport.close()
+
+
+def protocol_for(lane: Lane, bounds: Bounds, watch: Watch) -> type[BidProtocol]:
+    """The protocol class for uvicorn, whose connections share these."""
+    return type("BidProtocol", (BidProtocol,), {"lane": lane, "bounds": bounds, "watch": watch})

@@ -203,9 +203,9 @@ def test_a_head_and_a_body_in_one_block_are_not_taken_for_a_large_head(raw: sock
     "sent",
     [
         b"POST /openrtb2/bid HTTP/1.1\r\nhost: x\r\ncontent-",
-        b"POST /openrtb2/bid HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{",
+        b"POST /openrtb2/bid HTTP/1.1\r\nhost: x\r\ncontent-length: 15000\r\n\r\n{",
         b"GET /hea",
-        b"POST /notice/win HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{",
+        b"POST /notice/win HTTP/1.1\r\nhost: x\r\ncontent-length: 15000\r\n\r\n{",
     ],
 )
 def test_who_does_not_finish_a_request_is_closed(bidder: Any, make_body: Body, sent: bytes) -> None:

@@ -1,4 +1,4 @@
-"""The command line: `python -m loadtest demo | serve | saturate | traffic | profiles`.
+"""The command line: `python -m loadtest demo | run | sweep | serve | saturate | traffic | profiles`.
 
 The rule: exit 0 when all went well, 1 when something did not, 2 when the command was not understood; SIGTERM ends
 everything as Ctrl-C does, so that no process is left behind.
@@ -17,11 +17,16 @@ from pathlib import Path
 from rich.console import Console
 
 from loadtest import demo, profiles, saturate, traffic
+from loadtest.load.command import add_run
+from loadtest.load.selftest import add_selftest
+from loadtest.load.sweep import add_sweep
 
 LOG_WIDTH = 100
 EPILOG = """\
 examples:
   python -m loadtest demo                        2,000 requests against a stack of its own, judged one by one
+  python -m loadtest run --rate 1000             a load at a rate, with latencies and a verdict
+  python -m loadtest sweep --html sweep.html     the highest rate that holds p99 <= 20 ms
   python -m loadtest serve                       the same stack on ports 8080, 8090 and 8091, until Ctrl-C
   python -m loadtest traffic --count 3 --seed 7  three bid requests, one a line
 """
@@ -37,6 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command == "profiles":
             return _profiles(options)
         console = _Console(width=None if sys.stdout.isatty() else LOG_WIDTH)
+        if "play" in options:
+            return int(options.play(console, options))
         if options.command == "serve":
             return demo.serve(console)
         if options.command == "saturate":
@@ -64,6 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--requests", type=_count, default=2_000, metavar="N", help="requests to play (default 2000)")
     show.add_argument("--seed", type=int, default=1, metavar="S", help="chooses the requests (default 1)")
 
+    add_run(commands)
+    add_sweep(commands)
+    add_selftest(commands)
     commands.add_parser("serve", help="the stack on fixed ports (bidder 8080, SageMaker 8090, model 8091) until Ctrl-C")
 
     write = commands.add_parser("traffic", help="write bid requests, one a line")

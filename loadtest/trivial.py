@@ -1,4 +1,4 @@
-"""A server that costs next to nothing, to find out what the generator costs: it answers every request without a bid.
+"""A server that costs next to nothing, to find out what the generator costs: it answers every POST without a bid.
 
 The rule: HTTP only as far as the generator speaks it. Run as `python -m loadtest.trivial`.
 """
@@ -12,6 +12,7 @@ from typing import cast
 
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: (\d+)")
 _ANSWER = b"HTTP/1.1 204 No Content\r\n\r\n"
+_READY = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
 class _Trivial(asyncio.Protocol):
@@ -33,6 +34,9 @@ class _Trivial(asyncio.Protocol):
                 continue
             data, self._head = self._head + data, b""
             end = data.find(b"\r\n\r\n")
+            if data.startswith(b"GET ") and end >= 0:
+                self._transport.write(_READY)
+                return
             found = _LENGTH.search(data, 0, end + 2) if end >= 0 else None
             if found is None:
                 self._head = data

@@ -293,6 +293,15 @@ async def test_the_servers_metrics_are_what_they_grew_by(scripted):
     assert result.problems == []
 
 
+async def test_a_server_without_metrics_is_measured_without(scripted):
+    """The run is done, and says what is missing."""
+    bidder = await scripted(lambda body: NO_BID)
+    result = await played(bidder.url, metrics_url="http://127.0.0.1:1")
+    assert result.tally.outcomes == {Outcome.NO_BID: DUE}
+    assert result.metrics is None
+    assert "no metrics" in result.problems[0]
+
+
 async def test_progress_is_told(scripted):
     """At the start and the end of what is counted, at least."""
     bidder = await scripted(lambda body: NO_BID)

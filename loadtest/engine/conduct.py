@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection, wait
@@ -52,7 +53,7 @@ def run(plan: Plan, on_progress: Callable[[Progress], None] = lambda progress: N
         found = judged(spools, plan.cases, prepared, Judge(Rates.load(RATES)))
     done.sort(key=lambda each: each.worker)
     intervals = [merged(list(same)) for same in zip(*(each.intervals for each in done), strict=True)]
-    metrics = watch.pages[1].since(watch.pages[0]) if len(watch.pages) == 2 else None
+    pages = watch.pages()
     return Result(
         plan,
         watch.started_at,
@@ -63,8 +64,8 @@ def run(plan: Plan, on_progress: Callable[[Progress], None] = lambda progress: N
         watch.usage(),
         found,
         sum(each.strays for each in done),
-        metrics,
-        watch.pages[1] if metrics is not None else None,
+        pages[1].since(pages[0]) if pages else None,
+        pages[1] if pages else None,
         watch.problems,
     )
 
@@ -76,7 +77,8 @@ class _Watch:
         self._plan, self._on_progress = plan, on_progress
         self._samples: dict[str, list[Sample]] = {name: [] for name in plan.watch}
         self._news: dict[int, News] = {}
-        self.pages: list[Metrics] = []
+        self._reader = ThreadPoolExecutor(1)  # a server that is slow to tell its metrics must not keep workers waiting
+        self._pages: list[Future[Metrics]] = []
         self.problems: list[str] = []
         self.started_at = ""
 
@@ -94,11 +96,11 @@ class _Watch:
         stops = self._stops(counted_s, end_s)
         stop_s, waiting = next(stops), list(parents)
         heard_s = time.monotonic()
-        while waiting:
+        while waiting or stop_s < math.inf:  # a busy machine may let the workers end before the last look
             now_s = time.monotonic()
             if now_s >= stop_s:
                 self._look(now_s, start_s, counted_s, end_s)
-                stop_s = next(stops, float("inf"))
+                stop_s = next(stops, math.inf)
             for ready in wait(waiting, min(max(0.0, stop_s - now_s), TICK_S)):
                 assert isinstance(ready, Connection)
                 heard_s = now_s
@@ -111,6 +113,17 @@ class _Watch:
             if now_s - heard_s > PATIENCE_S:
                 raise RunError(f"{len(waiting)} workers have not been heard of for {PATIENCE_S:g} s")
         return done
+
+    def pages(self) -> list[Metrics]:
+        """The server's metrics as they were when counting began and when it ended; fewer where it did not tell."""
+        found = []
+        for page in self._pages:
+            try:
+                found.append(page.result())
+            except OSError as error:
+                self.problems.append(f"no metrics: {error}")
+        self._reader.shutdown()
+        return [found[0], found[-1]] if len(found) > 1 else []
 
     def usage(self) -> dict[str, Usage]:
         return {name: Usage(tuple(samples)) for name, samples in self._samples.items() if len(samples) > 1}
@@ -128,11 +141,8 @@ class _Watch:
         for name, pid in self._plan.watch.items():
             if (seen := sample(pid)) is not None:
                 self._samples[name].append(seen)
-        if self._plan.metrics_url is not None and (not self.pages or now_s >= end_s):
-            try:
-                self.pages.append(scrape(self._plan.metrics_url))
-            except OSError as error:
-                self.problems.append(f"no metrics: {error}")
+        if self._plan.metrics_url is not None and (not self._pages or now_s >= end_s):
+            self._pages.append(self._reader.submit(scrape, self._plan.metrics_url))
         outcomes: Counter[Outcome] = Counter()
         for news in self._news.values():
             outcomes.update(news.outcomes)

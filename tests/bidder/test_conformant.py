@@ -69,7 +69,10 @@ def test_a_conforming_request_is_never_malformed(checker: ModuleType) -> None:
 
 
 def test_every_reference_message_is_read(checker: ModuleType) -> None:
-    """The specification's examples and the synthetic requests, all fields of which are there, make auctions."""
+    """The specification's examples and the synthetic requests, all fields of which are there, make auctions; but for one
+    that requires to be told who is behind the ad, which no bid here says."""
     for name, text in bodies():
         if name.endswith(".json") and "/" not in name:
-            assert isinstance(decode(text.encode()), Auction), name
+            decoded = decode(text.encode())
+            transparent = not isinstance(decoded, Auction) and decoded.detail.startswith("regs.ext.dsa")
+            assert isinstance(decoded, Auction) or transparent, name

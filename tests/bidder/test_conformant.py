@@ -69,8 +69,8 @@ def test_a_conforming_request_is_never_malformed(checker: ModuleType) -> None:
 
 
 def test_every_reference_message_is_read(checker: ModuleType) -> None:
-    """The specification's examples and the synthetic requests, all fields of which are there, make auctions; but for one
-    that requires to be told who is behind the ad, which no bid here says."""
+    """The specification's examples and the synthetic requests, all fields of which are there, make auctions; but for
+    one that requires to be told who is behind the ad, which no bid here says."""
     for name, text in bodies():
         if name.endswith(".json") and "/" not in name:
             decoded = decode(text.encode())

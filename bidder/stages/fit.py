@@ -32,11 +32,9 @@ EVERY_DIRECTION = frozenset({1, 2, 3, 4})
 """Left, right, up, down (AdCOM expandable directions). A creative does not say in which of them it expands."""
 
 
-def fits(spec: CreativeSpec, slot: Slot, languages: frozenset[str]) -> bool:
-    """Whether a creative of `spec` may be shown in `slot`. `languages`: those allowed for creatives; empty = any."""
+def fits(spec: CreativeSpec, slot: Slot) -> bool:
+    """Whether a creative of `spec` may be shown in `slot`."""
     if slot.secure and not spec.secure:
-        return False
-    if languages and spec.language not in languages:
         return False
     if spec.format is BANNER:
         return slot.banner is not None and banner_fits(spec, slot.banner)

@@ -304,7 +304,7 @@ class Shard:
             offered += self.specs_by_format[Format.NATIVE]
         if languages:
             offered = [entry for entry in offered if not languages.isdisjoint(ranges_over(entry[1].language))]
-        return frozenset([number for number, spec in offered if fits(spec, slot, NOTHING)])
+        return frozenset([number for number, spec in offered if fits(spec, slot)])
 
     def having(self, specs: Iterable[int]) -> int:
         """The campaigns that have a creative of one of these specs."""

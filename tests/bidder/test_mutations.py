@@ -11,6 +11,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -192,10 +193,11 @@ def _restrictions(campaigns: list[Json]) -> list[tuple[str, list[Any]]]:
 
 
 def _opened(holder: Json, name: str) -> Any:
-    """The value there; a native request in a text is opened first."""
+    """The value there; a native request in a text is opened first, if it can be."""
     value = holder.get(name)
     if name == "request" and isinstance(value, str):
-        value = holder[name] = json.loads(value)
+        with suppress(ValueError):
+            value = holder[name] = json.loads(value)
     return value.get("native", value) if name == "request" and isinstance(value, dict) else value
 
 

@@ -196,7 +196,9 @@ def _banner(banner: Banner) -> BannerOffer:
             ratios.append((size["wratio"], size["hratio"], size.get("wmin", 0)))
     if not sizes and not ratios and "w" in banner and "h" in banner:
         sizes.append((banner["w"], banner["h"]))
-    offer = BannerOffer(tuple(dict.fromkeys(sizes)), ratios=tuple(ratios))
+    offer = BannerOffer(tuple(dict.fromkeys(sizes) if len(sizes) > 1 else sizes))
+    if ratios:
+        offer.ratios = tuple(ratios)
     if "wmin" in banner or "wmax" in banner:
         offer.width_range = _span(banner.get("wmin"), banner.get("wmax"))
     if "hmin" in banner or "hmax" in banner:

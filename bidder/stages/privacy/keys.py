@@ -6,6 +6,7 @@ The rule kept here: a key is a digest. Whoever reads a log, a store or a model's
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -14,13 +15,26 @@ from openrtb_schemas import Device, User
 MAX_KEYS = 6
 """Identifiers of one user that are looked up."""
 
+MAX_KIND_CHARACTERS = 64
+"""Of a kind whose digest, as far as it goes, is remembered."""
+
 _ZERO_IDS = frozenset({"", "00000000-0000-0000-0000-000000000000"})
 
 
 def profile_key(kind: str, identifier: str) -> str:
     """The key of a profile: `kind` ("buyeruid", "ifa" or an eid's source) and a digest of the identifier."""
-    digest = blake2b(f"{kind}\0{identifier}".encode("utf-8", "surrogatepass"), digest_size=15)
+    begun = _remembered_begin(kind) if len(kind) <= MAX_KIND_CHARACTERS else _begin(kind)
+    digest = begun.copy()
+    digest.update(identifier.encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
+
+
+def _begin(kind: str) -> blake2b:
+    return blake2b(f"{kind}\0".encode("utf-8", "surrogatepass"), digest_size=15)
+
+
+_remembered_begin = lru_cache(maxsize=256)(_begin)
+"""Going on from a copy costs half of beginning anew: 0.6 µs less an identifier, of which a request has two or three."""
 
 
 def profile_keys(user: User, device: Device, eids: Any) -> tuple[str, ...]:
@@ -31,19 +45,21 @@ def profile_keys(user: User, device: Device, eids: Any) -> tuple[str, ...]:
     if (device_id := device.get("ifa", "")) not in _ZERO_IDS:
         keys.append(profile_key("ifa", device_id.lower()))
     if isinstance(eids, list):
-        keys += (profile_key(source, identifier) for source, identifier in _third_party_ids(eids))
-    return tuple(keys[:MAX_KEYS])
+        keys += [profile_key(*each) for each in _third_party_ids(eids, MAX_KEYS - len(keys))]
+    return tuple(keys)
 
 
-def _third_party_ids(eids: Iterable[Any]) -> list[tuple[str, str]]:
-    """(source, id) of each eid that can be read; those of 2.5's ext place are unchecked until here."""
+def _third_party_ids(eids: Iterable[Any], most: int) -> list[tuple[str, str]]:
+    """(source, id) of the first `most` that can be read; those of 2.5's ext place are unchecked until here."""
     found: list[tuple[str, str]] = []
     for eid in eids:
-        if len(found) >= MAX_KEYS:
+        if len(found) >= most:
             break
-        source, uids = (eid.get("source"), eid.get("uids")) if isinstance(eid, dict) else (None, None)
+        if not isinstance(eid, dict):
+            continue
+        source, uids = eid.get("source"), eid.get("uids")
         if not isinstance(source, str) or not isinstance(uids, list):
             continue
-        ids = (uid.get("id") for uid in uids[:MAX_KEYS] if isinstance(uid, dict))
+        ids = [uid.get("id") for uid in uids[:MAX_KEYS] if isinstance(uid, dict)]
         found += [(source, identifier) for identifier in ids if isinstance(identifier, str) and identifier]
-    return found
+    return found[:most]

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from typing import NamedTuple
 
 from loadtest.engine.judged import judged
 from loadtest.engine.plan import Plan
@@ -47,9 +48,9 @@ def run(plan: Plan, on_progress: Callable[[Progress], None] = lambda progress: N
     prepared = messages(plan.cases, plan.url, plan.tmax_ms)
     with tempfile.TemporaryDirectory(prefix="loadtest-") as folder:
         spools = [Path(folder) / f"worker-{worker}" for worker in range(plan.workers)]
-        with _started(plan, prepared, spools) as parents:
+        with _started(plan, prepared, spools) as crew:
             watch = _Watch(plan, on_progress)
-            done = watch.until_done(parents)
+            done = watch.until_done(crew)
         found = judged(spools, plan.cases, prepared, Judge(Rates.load(RATES)))
     done.sort(key=lambda each: each.worker)
     intervals = [merged(list(same)) for same in zip(*(each.intervals for each in done), strict=True)]
@@ -70,6 +71,13 @@ def run(plan: Plan, on_progress: Callable[[Progress], None] = lambda progress: N
     )
 
 
+class _Line(NamedTuple):
+    """To one worker."""
+
+    hear: Connection
+    tell: Connection
+
+
 class _Watch:
     """The parent's side of a run."""
 
@@ -82,19 +90,19 @@ class _Watch:
         self.problems: list[str] = []
         self.started_at = ""
 
-    def until_done(self, parents: list[Connection]) -> list[Done]:
-        for parent in parents:
-            if not isinstance(_receive(parent), Ready):
+    def until_done(self, crew: list[_Line]) -> list[Done]:
+        for line in crew:
+            if not isinstance(_receive(line.hear), Ready):
                 raise RunError("a worker did not get ready")
         self.started_at = datetime.now(UTC).isoformat(timespec="seconds")
         start_s = time.monotonic() + START_S
-        for parent in parents:
-            parent.send(start_s)
+        for line in crew:
+            line.tell.send(start_s)
         plan, done = self._plan, []
         counted_s = start_s + plan.warm_up_s
         end_s = counted_s + plan.duration_s
         stops = self._stops(counted_s, end_s)
-        stop_s, waiting = next(stops), list(parents)
+        stop_s, waiting = next(stops), [line.hear for line in crew]
         heard_s = time.monotonic()
         while waiting or stop_s < math.inf:  # a busy machine may let the workers end before the last look
             now_s = time.monotonic()
@@ -151,25 +159,29 @@ class _Watch:
 
 
 @contextmanager
-def _started(plan: Plan, prepared: list[Message], spools: list[Path]) -> Iterator[list[Connection]]:
+def _started(plan: Plan, prepared: list[Message], spools: list[Path]) -> Iterator[list[_Line]]:
     """The worker processes, as the parent's ends of their pipes."""
     spawn = multiprocessing.get_context("spawn")
     shape = [] if plan.in_flight else segments(plan.profile, plan.rate, plan.duration_s, plan.warm_up_s)
     first_tag = int.from_bytes(os.urandom(2)) << 32
-    processes, parents = [], []
+    processes, crew = [], []
     try:
         for worker, spool in enumerate(spools):
             assignment = Assignment(_share(plan, prepared, worker, first_tag, spool), shape, _is_random(plan))
-            parent, child = spawn.Pipe()
-            process = spawn.Process(target=work, args=(assignment, child), name=f"load worker {worker}", daemon=True)
+            word, tell = spawn.Pipe(duplex=False)
+            hear, told = spawn.Pipe(duplex=False)
+            arguments = (assignment, word, told)
+            process = spawn.Process(target=work, args=arguments, name=f"load worker {worker}", daemon=True)
             process.start()
-            child.close()
+            word.close()
+            told.close()
             processes.append(process)
-            parents.append(parent)
-        yield parents
+            crew.append(_Line(hear, tell))
+        yield crew
     finally:
-        for parent in parents:
-            parent.close()  # a worker that still runs ends by this
+        for line in crew:
+            line.tell.close()  # a worker that still runs ends by this
+            line.hear.close()
         for process in processes:
             process.join(5)
             process.kill()

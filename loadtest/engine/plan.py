@@ -36,6 +36,7 @@ class Plan:
     linger_s: float = 1.0  # how long after its tmax an answer is waited for before its connection is closed
     check_share: float = 0.05  # of the answers, judged after the run by all the rules; ids are checked always
     seed: int = 1
+    interval_s: float = 0.0  # the width of results over time; 0: a second, but at most 300 stretches
     watch: Mapping[str, int] = field(default_factory=dict)  # processes whose CPU and memory are noted: name, pid
     metrics_url: str | None = None  # base URL of a /metrics page, read at the start and end of what is counted
 
@@ -48,8 +49,5 @@ class Plan:
             raise ValueError("duration, workers, connections and pipelining must be above 0")
         if self.in_flight and self.in_flight < self.workers:
             raise ValueError("each worker needs a request in flight")
-
-    @property
-    def interval_s(self) -> float:
-        """The width of the stretches that results over time are in: no more than 300, so that memory stays flat."""
-        return max(1.0, self.duration_s / 300)
+        if not self.interval_s:
+            object.__setattr__(self, "interval_s", max(1.0, self.duration_s / 300))

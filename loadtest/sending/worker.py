@@ -63,27 +63,37 @@ class Failed:
     reason: str
 
 
-def work(assignment: Assignment, parent: Connection) -> None:
-    """The process's main function. Receives its start on `parent`, sends Ready, News and at last Done or Failed."""
+class _CannotConnectError(Exception):
+    pass
+
+
+def work(assignment: Assignment, word: Connection, parent: Connection) -> None:
+    """The process's main function. The start comes by `word`; Ready, News and at last Done or Failed go to `parent`.
+
+    They are two pipes, as the loop makes the one that it reads non-blocking, which no long message survives.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         try:
-            runner.run(_work(assignment, parent))
-        except (OSError, TimeoutError) as error:
-            parent.send(Failed(f"cannot connect to {assignment.share.url}: {error or type(error).__name__}"))
+            runner.run(_work(assignment, word, parent))
+        except _CannotConnectError as error:
+            parent.send(Failed(str(error)))
 
 
-async def _work(assignment: Assignment, parent: Connection) -> None:
+async def _work(assignment: Assignment, word: Connection, parent: Connection) -> None:
     share, loop = assignment.share, asyncio.get_running_loop()
     loop.set_exception_handler(_end_at_once)
     sender = Sender(share, _due(assignment))
     try:
-        await sender.connect()
+        try:
+            await sender.connect()
+        except (OSError, TimeoutError) as error:
+            raise _CannotConnectError(f"cannot connect to {share.url}: {error or type(error).__name__}") from error
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
         start = loop.create_future()
-        loop.add_reader(parent.fileno(), _hear, parent, start)
+        loop.add_reader(word.fileno(), _hear, word, start)
         parent.send(Ready())
         start_s = await start
         telling = loop.create_task(_tell(sender, share, start_s, parent))
@@ -92,7 +102,7 @@ async def _work(assignment: Assignment, parent: Connection) -> None:
             loop.call_later(at_s - time.monotonic(), lambda: spent.append(time.process_time()))
         await sender.play(start_s)
         telling.cancel()
-        loop.remove_reader(parent.fileno())
+        loop.remove_reader(word.fileno())
     finally:
         await sender.close()
     peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
@@ -113,10 +123,10 @@ def _end_at_once(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> No
     os._exit(1)
 
 
-def _hear(parent: Connection, start: asyncio.Future[float]) -> None:
+def _hear(word: Connection, start: asyncio.Future[float]) -> None:
     """The start; afterwards only the end of the pipe can come."""
     try:
-        start.set_result(parent.recv())
+        start.set_result(word.recv())
     except (EOFError, OSError):
         os._exit(1)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import pickle
 
 import pytest
 
@@ -300,6 +301,14 @@ async def test_a_server_without_metrics_is_measured_without(scripted):
     assert result.tally.outcomes == {Outcome.NO_BID: DUE}
     assert result.metrics is None
     assert "no metrics" in result.problems[0]
+
+
+async def test_a_result_of_any_size_arrives(scripted):
+    """Of a run in many stretches, hundreds of kilobytes: more than a pipe holds at once."""
+    bidder = await scripted(lambda body: NO_BID)
+    result = await played(bidder.url, interval_s=0.000_1)
+    assert len(pickle.dumps(result.intervals)) > 250_000
+    assert result.tally.outcomes == {Outcome.NO_BID: DUE}
 
 
 async def test_progress_is_told(scripted):

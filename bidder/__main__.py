@@ -25,6 +25,7 @@ from bidder.rates import RatesError
 from bidder.rows import header, write_rows
 from bidder.server.lane import DEFAULT_EXCHANGE
 from bidder.server.process import Server, listen
+from bidder.server.workers import leave_with_supervisor, supervise
 from bidder.stages.privacy import profile_key
 from bidder.stages.target import compile_index
 from bidder.state.embedded import EmbeddedProfiles
@@ -33,6 +34,9 @@ from bidder.supply_lists import SupplyError, load_supply
 
 WRONG = 2
 """Exit status: the bidder was given something that cannot be used; the message says what."""
+
+STOP_RESERVE_S = 5.0
+"""What a worker may take beyond its own bounds to leave, before it is killed."""
 
 _DATA_ERRORS = (CatalogError, ExchangesError, RatesError, SupplyError, OSError, ValueError)
 
@@ -63,6 +67,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     serve = commands.add_parser("serve", help="answer bid requests until SIGTERM or Ctrl-C")
+    serve.add_argument(
+        "--workers", type=int, choices=range(1, 257), metavar="N", help="processes on the port; default: BIDDER_WORKERS"
+    )
     serve.set_defaults(run=_serve)
 
     checking = commands.add_parser("check", help="say what is wrong with settings, catalog, exchanges, rates, endpoint")
@@ -102,8 +109,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _serve(settings: Settings, _: argparse.Namespace) -> int:
-    with listen(settings.host, settings.port) as bound:
+def _serve(settings: Settings, options: argparse.Namespace) -> int:
+    is_worker = settings.worker_peers is not None
+    count = options.workers or settings.workers
+    if count > 1 and not is_worker:
+        with listen(settings.host, settings.port, shared=True) as reserved:
+            grace_s = settings.drain_s + settings.stop_s + STOP_RESERVE_S
+            return asyncio.run(supervise(count, reserved, grace_s=grace_s))
+    with listen(settings.host, settings.port, shared=is_worker) as bound:
 
         async def serve() -> None:
             async with running(settings) as bidder:
@@ -115,6 +128,8 @@ def _serve(settings: Settings, _: argparse.Namespace) -> int:
                     stop_s=settings.stop_s,
                     on_stop=bidder.readiness.drain,
                 )
+                if is_worker:
+                    leave_with_supervisor(server.stop)
                 await server.serve([bound])
 
         uvloop.run(serve())

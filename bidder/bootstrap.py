@@ -23,12 +23,13 @@ from bidder.inference import InferenceClient, InferenceError, Limits
 from bidder.metrics import Metrics
 from bidder.pipeline import Compiled, Pipeline
 from bidder.rates import load_rates
-from bidder.server.app import make_app
+from bidder.server.app import Scrape, make_app
 from bidder.server.debug import add_explain
 from bidder.server.lag import LoopLag
 from bidder.server.lane import Lane
 from bidder.server.notices import NoticeDesk
 from bidder.server.patience import Patience, Watch
+from bidder.server.peers import Peers
 from bidder.server.protocol import BidProtocol, Bounds, protocol_for
 from bidder.server.route import App, BidRoute
 from bidder.stages.encode import Encoder
@@ -126,7 +127,8 @@ async def running(settings: Settings) -> AsyncIterator[Bidder]:
         pipeline = pipeline_of(settings, catalog, profiles, inference, rates, supply, metrics)
         readiness = Readiness(inference)
         explainer = explainer_of(settings, catalog, profiles, inference, rates, supply)
-        app = app_of(settings, explainer, catalog, exchanges, rates, metrics, readiness)
+        scrape = await scrape_of(settings, metrics, stack)
+        app = app_of(settings, explainer, catalog, exchanges, rates, metrics, readiness, scrape)
         lane = Lane(
             pipeline, exchanges, metrics, max_body_bytes=settings.max_body_bytes, max_in_flight=settings.max_in_flight
         )
@@ -255,6 +257,20 @@ def explainer_of(
     )
 
 
+async def scrape_of(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> Scrape:
+    """This process's metrics; for one worker among several, those of all."""
+    if settings.worker_peers is not None:
+        peers = Peers(settings.worker_peers, settings.worker, metrics)
+        await peers.start()
+        stack.push_async_callback(peers.aclose)
+        return peers.scrape
+
+    async def scrape() -> bytes:
+        return metrics.render()
+
+    return scrape
+
+
 def app_of(
     settings: Settings,
     explainer: Explainer,
@@ -263,10 +279,11 @@ def app_of(
     rates: Rates,
     metrics: Metrics,
     readiness: Readiness,
+    scrape: Scrape,
 ) -> App:
     keys = price_keys_of(settings, exchanges)
     desk = NoticeDesk(catalog, exchanges, metrics, keys, frozenset({rates.base, *rates.per_base}))
-    app = make_app(metrics, readiness.not_ready, desk)
+    app = make_app(scrape, readiness.not_ready, desk)
     if token := explain_token_of(settings):
         add_explain(app, explainer.explain, exchanges, token=token, max_body_bytes=settings.max_body_bytes)
     return app

@@ -25,6 +25,9 @@ class Settings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="0 = any free one")] = 8080
+    workers: Annotated[int, Field(gt=0, le=256, description="processes on the port, one a core")] = 1
+    worker: Annotated[int, Field(ge=0, description="set by the supervisor of several")] = 0
+    worker_peers: Path | None = Field(None, description="set by the supervisor: where workers find each other")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     catalog_uri: str = Field(str(DATA / "demo_catalog.json"), description="path, or s3://bucket/key")

@@ -350,6 +350,32 @@ PROFILES: tuple[Series[ProfileStore], ...] = (
 # fmt: on
 
 
+Family = tuple[str, str, str, list[tuple[str, dict[str, str], float]]]
+"""Name, help, type, and samples: name, labels, value."""
+
+
+class Together(Collector):
+    """The series of several workers, told apart by the label `worker`: each is a process whose counters begin anew
+    when it does, which a sum would hide."""
+
+    def __init__(self, snapshots: Mapping[str, Sequence[Family]]) -> None:
+        self._families: dict[str, Metric] = {}
+        for worker, snapshot in snapshots.items():
+            for name, documentation, kind, samples in snapshot:
+                family = self._families.setdefault(name, Metric(name, documentation, kind))
+                for sample, labels, value in samples:
+                    family.add_sample(sample, labels | {"worker": worker}, value)
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families.values()
+
+    def render(self) -> bytes:
+        """See `Metrics.render`."""
+        registry = CollectorRegistry()
+        registry.register(self)
+        return generate_latest(registry)
+
+
 class Metrics(Collector):
     """What the hot path counts, and the exposition of all series.
 
@@ -458,6 +484,18 @@ class Metrics(Collector):
     def render(self) -> bytes:
         """All series in the text exposition format; its media type is CONTENT_TYPE."""
         return generate_latest(self._registry)
+
+    def snapshot(self) -> list[Family]:
+        """All series as plain data, for another process."""
+        return [
+            (
+                family.name,
+                family.documentation,
+                family.type,
+                [(s.name, dict(s.labels), s.value) for s in family.samples],
+            )
+            for family in self._registry.collect()
+        ]
 
     def _watch(self, series: Sequence[Series[T]], source: T) -> None:
         self._families.append(lambda: (one.family(source) for one in series))

@@ -5,20 +5,23 @@ The rule kept here: nothing here is on the bid path, so clarity comes before spe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse, Response
 
-from bidder.metrics import CONTENT_TYPE, Metrics
+from bidder.metrics import CONTENT_TYPE
 from bidder.server.docs import describe_bids
 from bidder.server.notices import NoticeDesk, add_notices
 
 ReadyCheck = Callable[[], Mapping[str, str]]
 """What is not ready: a part and the reason, in words. Empty: all is."""
 
+Scrape = Callable[[], Awaitable[bytes]]
+"""The metrics, as text."""
 
-def make_app(metrics: Metrics, not_ready: ReadyCheck, notices: NoticeDesk) -> FastAPI:
+
+def make_app(scrape: Scrape, not_ready: ReadyCheck, notices: NoticeDesk) -> FastAPI:
     """The application behind the bid lane."""
     app = FastAPI(
         title="RTB bidder",
@@ -37,7 +40,7 @@ def make_app(metrics: Metrics, not_ready: ReadyCheck, notices: NoticeDesk) -> Fa
 
     @app.get("/metrics", summary="Metrics in Prometheus' text format", response_class=Response)
     async def read_metrics() -> Response:
-        return Response(metrics.render(), media_type=CONTENT_TYPE)
+        return Response(await scrape(), media_type=CONTENT_TYPE)
 
     add_notices(app, notices)
     describe_bids(app)

@@ -18,14 +18,20 @@ from bidder.server.protocol import BidProtocol
 from bidder.server.route import App
 
 BACKLOG = 2048
+LISTENING = "bidder listening on"
+"""What is printed, before the address, when connections are taken."""
+
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A bound socket; port 0 takes a free one. OSError names the address."""
+def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """A bound socket; port 0 takes a free one. `shared`: with others of the same user, among whom the system deals out
+    connections. OSError names the address."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         bound.bind((host, port))
     except OSError as error:
@@ -75,7 +81,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         for bound in sockets or ():
-            print(f"bidder listening on {address_of(bound)}", flush=True)
+            print(f"{LISTENING} {address_of(bound)}", flush=True)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -41,11 +41,14 @@ class Axis:
         return (self.place(value) - low) / (high - low) if high > low else 0.0
 
 
-def linear(highest: float, unit: str = "", ticks: int = 5) -> Axis:
-    """From 0 to a round number at or above `highest`."""
-    step = _round_step(max(highest, 1e-9) / ticks)
+def linear(highest: float, unit: str = "", *, exact: bool = False) -> Axis:
+    """From 0 to a round number at or above `highest`, or `exact`ly to it; about five ticks, on round numbers."""
+    step = _round_step(max(highest, 1e-9) / 5)
     count = max(1, math.ceil(highest / step - 1e-9))
-    return Axis(0, count * step, [(each * step, f"{_short(each * step)}{unit}") for each in range(count + 1)])
+    ticks = [(each * step, f"{_short(each * step)}{unit}") for each in range(count + 1)]
+    if exact and highest > 0:
+        return Axis(0, highest, [tick for tick in ticks if tick[0] <= highest * (1 + 1e-9)])
+    return Axis(0, count * step, ticks)
 
 
 def nines(highest: float) -> Axis:

@@ -36,7 +36,7 @@ def _parts(title: str, document: Json) -> Iterator[str]:
     yield section("What became of the requests", _outcomes(document))
     yield section("The processes", _processes(document))
     if document["stages"]:
-        explained = "Mean time by the bidder's own account; inference is waiting for the model, the others are work."
+        explained = "Mean time on the clock, by the bidder's own account; inference is waiting, the others are work."
         yield section("Stages of a bid", _stages(document["stages"]), explained)
     yield section("How it was done", settings(document))
     yield "<footer>Made by <code>python -m loadtest run</code>.</footer>"
@@ -89,7 +89,7 @@ def _latency(document: Json) -> str:
 
 def _over_time(document: Json) -> str:
     moments = document["over_time"]
-    x = linear(moments[-1]["at_s"] or 1, " s")
+    x = linear(moments[-1]["at_s"] or 1, " s", exact=True)
 
     def series(name: str, key: str, colour: str, *, filled: bool = False, dashed: bool = False) -> Series:
         return Series(name, [(each["at_s"], each[key]) for each in moments], colour, filled=filled, dashed=dashed)
@@ -135,7 +135,7 @@ def _processes(document: Json) -> str:
         named = list(zip(traced.items(), colours, strict=False))
         cpu = [Series(name, [(at["at_s"], at["cores"] * 100) for at in all], colour) for (name, all), colour in named]
         memory = [Series(name, [(at["at_s"], at["mb"]) for at in all], colour) for (name, all), colour in named]
-        x = linear(max(moments[-1]["at_s"] for moments in traced.values()), " s")
+        x = linear(max(moments[-1]["at_s"] for moments in traced.values()), " s", exact=True)
         charts = pair(
             ("CPU, % of a core", line_chart(cpu, x, fitting(cpu, "%"))),
             ("Memory, MB", line_chart(memory, x, fitting(memory))),

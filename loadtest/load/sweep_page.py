@@ -61,7 +61,7 @@ def _tiles(document: Json) -> str:
 
 def _curves(document: Json) -> str:
     steps = _better_tries(document["steps"])
-    x = linear(steps[-1]["settings"]["rate"])
+    x = linear(steps[-1]["settings"]["rate"], exact=True)
 
     def series(name: str, colour: str, *path: str) -> Series:
         points = []

@@ -227,9 +227,12 @@ def test_a_sweep_with_a_mixed_up_answer_fails():
 
 
 def test_axes_end_on_round_numbers():
-    """1, 2 or 5 times a power of ten a step; percentiles as far apart as nines are."""
+    """1, 2 or 5 times a power of ten a step, unless they are to end where the values do; percentiles as far apart as
+    nines are."""
     assert [label for _, label in linear(78, " ms").ticks] == ["0 ms", "20 ms", "40 ms", "60 ms", "80 ms"]
     assert [label for _, label in linear(0.3).ticks] == ["0", "0.1", "0.2", "0.3"]
+    exact = linear(11, " s", exact=True)
+    assert (exact.high, [label for _, label in exact.ticks]) == (11, ["0 s", "5 s", "10 s"])
     axis = nines(99.99)
     assert axis.share(90) == pytest.approx(0.25)
     assert axis.share(99) == pytest.approx(0.5)

@@ -7,7 +7,7 @@ SHELL := /bin/sh
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate \
 	--custom-compile-command "make lock"
 
-.PHONY: help setup demo serve loadtest test check coverage microbench format docs lock clean
+.PHONY: help setup demo serve loadtest bench test check coverage microbench format docs lock clean
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -28,8 +28,14 @@ demo: $(STAMP) ## Train a small model, start everything on loopback, play an exc
 serve: $(STAMP) ## The same set-up, left running in the foreground until Ctrl-C
 	@$(BIN)/python -m loadtest serve
 
-loadtest: $(STAMP) ## A load of 500 requests/s for 20 s against a stack of its own, with a report in .cache/loadtest.html
+loadbench: $(STAMP) ## What a bid costs, beside the bidder that most would write first: ten minutes, or BENCH=--quick
+	@$(BIN)/python -m loadtest bench $(BENCH)
+
+test: $(STAMP) ## A load of 500 requests/s for 20 s against a stack of its own, with a report in .cache/loadtest.html
 	@$(BIN)/python -m loadtest run --json .cache/loadtest.json --html .cache/loadtest.html
+
+bench: $(STAMP) ## What a bid costs, beside the bidder that most would write first: ten minutes, or BENCH=--quick
+	@$(BIN)/python -m loadtest bench $(BENCH)
 
 test: $(STAMP) ## All tests
 	@$(BIN)/python -m pytest

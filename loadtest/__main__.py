@@ -1,4 +1,4 @@
-"""The command line: `python -m loadtest demo | run | sweep | serve | saturate | traffic | profiles`.
+"""The command line: `python -m loadtest demo | run | sweep | bench | serve | traffic | profiles`.
 
 The rule: exit 0 when all went well, 1 when something did not, 2 when the command was not understood; SIGTERM ends
 everything as Ctrl-C does, so that no process is left behind.
@@ -16,7 +16,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from loadtest import demo, profiles, saturate, traffic
+from loadtest import demo, profiles, traffic
+from loadtest.bench.command import add_bench
 from loadtest.load.command import add_run
 from loadtest.load.selftest import add_selftest
 from loadtest.load.sweep import add_sweep
@@ -27,6 +28,7 @@ examples:
   python -m loadtest demo                        2,000 requests against a stack of its own, judged one by one
   python -m loadtest run --rate 1000             a load at a rate, with latencies and a verdict
   python -m loadtest sweep --html sweep.html     the highest rate that holds p99 <= 20 ms
+  python -m loadtest bench --quick               what a bid costs, beside the bidder that most would write first
   python -m loadtest serve                       the same stack on ports 8080, 8090 and 8091, until Ctrl-C
   python -m loadtest traffic --count 3 --seed 7  three bid requests, one a line
 """
@@ -46,8 +48,6 @@ def main(arguments: list[str] | None = None) -> int:
             return int(options.play(console, options))
         if options.command == "serve":
             return demo.serve(console)
-        if options.command == "saturate":
-            return saturate.measure(console, options.seconds)
         return demo.demo(console, options.requests, options.seed)
     except KeyboardInterrupt:
         return 130
@@ -73,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add_run(commands)
     add_sweep(commands)
+    add_bench(commands)
     add_selftest(commands)
     commands.add_parser("serve", help="the stack on fixed ports (bidder 8080, SageMaker 8090, model 8091) until Ctrl-C")
 
@@ -81,9 +82,6 @@ def _parser() -> argparse.ArgumentParser:
     write.add_argument("--seed", type=int, required=True, metavar="S", help="the same seed gives the same bytes")
     write.add_argument("--out", type=Path, metavar="FILE", help="where to (default: standard output)")
     write.add_argument("--valid-only", action="store_true", help="leave out the malformed ones, which are 2 in 100")
-
-    busy = commands.add_parser("saturate", help="keep the stack busy: what a bid costs the bidder, in CPU time")
-    busy.add_argument("--seconds", type=_count, default=5, metavar="S", help="a number of connections (default 5)")
 
     known = commands.add_parser(
         "profiles", help="write what a bidder may know of the people in the traffic, with raw ids"

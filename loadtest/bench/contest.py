@@ -1,0 +1,187 @@
+"""Runs the bidder and the baseline in turns and gathers what each turn came to.
+
+The rule: both are up all the time and one of them is under load; who begins changes from pair to pair, so that a drift
+of the machine favours nobody. The time limit of requests is raised, so that a slow system shows in its figures and not
+in cheap no-bids.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from loadtest.bench.cores import Cores, cpu_s, on_cores, yardstick_us
+from loadtest.bench.figures import SYSTEMS, Contest, Pair, Scenario, Turn
+from loadtest.engine import Outcome, Plan, Result, run
+from loadtest.exchange import BID_PATH
+from loadtest.program import Program
+from loadtest.sending.tally import GOOD, merged
+from loadtest.stack import ENDPOINT_NAME, bidder_settings
+from loadtest.traffic import BidRequestCase, Kind, requests
+from loadtest.training import ROOT
+
+SEED = 5
+TMAX_MS = 5_000
+READY_S = 180.0  # a large catalog takes its time
+GRACE_S = 10.0
+CATALOG_S = 300.0
+
+
+class BenchError(Exception):
+    """A step failed; the text says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How long and how often."""
+
+    pairs: int
+    seconds: float  # of each of the two runs of a turn
+    warm_up_s: float
+    requests: int  # distinct ones, sent again and again
+    in_flight: int = 64
+    model_ms: float = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rig:
+    """The two systems, up and on the same core."""
+
+    cores: Cores
+    urls: Mapping[str, str]
+    pids: Mapping[str, int]
+
+
+Tell = Callable[[str], None]
+
+
+def contests(
+    scenarios: Sequence[Scenario], effort: Effort, cores: Cores, folder: Path, tell: Tell
+) -> Iterator[Contest]:
+    """One after the other; scenarios of the same catalog share their processes. `folder` takes the catalogs.
+
+    Raises BenchError, ProgramError and the engine's RunError.
+    """
+    features = folder / "features.json"
+    with on_cores(cores.others):
+        features.write_bytes(_bidder("features"))
+        for campaigns in dict.fromkeys(scenario.campaigns for scenario in scenarios):
+            tell(f"starting both with {campaigns:,} campaigns")
+            catalog = folder / f"catalog-{campaigns}.json"
+            _bidder("generate-catalog", str(catalog), "--campaigns", str(campaigns), "--seed", str(SEED))
+            with _rig(catalog, features, effort.model_ms, cores) as rig:
+                for scenario in (each for each in scenarios if each.campaigns == campaigns):
+                    yield _contest(scenario, effort, rig, tell)
+            catalog.unlink()
+
+
+def cases_of(scenario: Scenario, count: int) -> list[BidRequestCase]:
+    """Conforming ones alone, as the baseline reads no others."""
+    made = requests(SEED, 2 * count, valid_only=True, imps=scenario.imps)
+    conforming = (case for case in made if case.kind is Kind.VALID)
+    return [case for case, _ in zip(conforming, range(count), strict=False)]
+
+
+def _contest(scenario: Scenario, effort: Effort, rig: Rig, tell: Tell) -> Contest:
+    cases = cases_of(scenario, effort.requests)
+    bodies = [case.body for case in cases]
+    for system in SYSTEMS:  # caches, pools, and whatever is made when first needed
+        run(_plan(rig, system, cases, effort, in_flight=effort.in_flight))
+    pairs = []
+    for number in range(effort.pairs):
+        turns = {}
+        for system in SYSTEMS if number % 2 == 0 else SYSTEMS[::-1]:
+            turns[system] = _turn(rig, system, cases, bodies, effort)
+        pairs.append(Pair(**turns))
+        tell(f"{scenario.name}, pair {number + 1} of {effort.pairs}: {pairs[-1].ratio:.1f} times")
+    return Contest(scenario, median(map(len, bodies)), tuple(pairs))
+
+
+def _turn(rig: Rig, system: str, cases: list[BidRequestCase], bodies: list[bytes], effort: Effort) -> Turn:
+    yardstick = yardstick_us(bodies, rig.cores.measured)
+    before_s = cpu_s(rig.pids[system])
+    full = run(_plan(rig, system, cases, effort, in_flight=effort.in_flight))
+    spent_s = cpu_s(rig.pids[system]) - before_s
+    if not full.tally.good:
+        raise BenchError(f"{system} gave no right answer in {effort.seconds:g} s: {dict(full.tally.outcomes)}")
+    per_s = full.tally.good / effort.seconds
+    half = run(_plan(rig, system, cases, effort, rate=per_s / 2))
+    whole = merged([full.warm_up, full.tally])
+    return Turn(
+        system=system,
+        yardstick_us=yardstick,
+        answers=whole.good,
+        cpu_s=spent_s,
+        bids=whole.outcomes[Outcome.BID],
+        per_s=per_s,
+        failures=_failures(full, half),
+        half_rate=per_s / 2,
+        p50_ms=half.tally.latency_ms(50),
+        p99_ms=half.tally.latency_ms(99),
+    )
+
+
+def _plan(
+    rig: Rig, system: str, cases: list[BidRequestCase], effort: Effort, *, in_flight: int = 0, rate: float = 0.0
+) -> Plan:
+    return Plan(
+        url=rig.urls[system] + BID_PATH,
+        cases=cases,
+        rate=rate,
+        in_flight=in_flight,
+        duration_s=effort.seconds,
+        warm_up_s=effort.warm_up_s,
+        tmax_ms=TMAX_MS,
+    )
+
+
+def _failures(*results: Result) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for result in results:
+        for tally in (result.warm_up, result.tally):
+            found.update({kind.value: count for kind, count in tally.outcomes.items() if kind not in GOOD})
+        found.update(result.judged.violations)
+        found.update({"stray": result.strays})
+    return +found
+
+
+@contextmanager
+def _rig(catalog: Path, features: Path, model_ms: float, cores: Cores) -> Iterator[Rig]:
+    inherited = {name: text for name, text in os.environ.items() if not name.startswith(("AWS_", "BIDDER_"))}
+    inherited["PYTHONUNBUFFERED"] = "1"
+    version = json.loads(features.read_bytes())["features_version"]
+    python = [sys.executable, "-m"]
+    deadline_s = time.monotonic() + READY_S
+    with ExitStack() as stack:
+        endpoint = f"{ENDPOINT_NAME}=canned:{model_ms:g},features={version}"
+        local = Program(
+            "sagemaker_local", [*python, "sagemaker_local", "serve", "--port", "0", "--endpoint", endpoint], inherited
+        )
+        stack.callback(local.stop, GRACE_S)
+        settings = bidder_settings(local.wait_until_ready("/_local/ready", deadline_s), 0)
+        settings |= {"BIDDER_CATALOG_URI": str(catalog), "BASELINE_FEATURES": str(features)}
+        started = {}
+        with on_cores(frozenset({cores.measured})):
+            for system, module in (("bidder", ["bidder", "serve"]), ("baseline", ["loadtest.baseline"])):
+                started[system] = Program(system, [*python, *module], {**inherited, **settings})
+                stack.callback(started[system].stop, GRACE_S)
+        urls = {system: program.wait_until_ready("/readyz", deadline_s) for system, program in started.items()}
+        yield Rig(cores, urls, {system: program.process.pid for system, program in started.items()})
+
+
+def _bidder(*arguments: str) -> bytes:
+    command = [sys.executable, "-m", "bidder", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=CATALOG_S, check=False)
+    if done.returncode != 0:
+        said = done.stderr.decode("utf-8", "replace").strip()
+        raise BenchError(f"`python -m bidder {' '.join(arguments)}` ended with exit code {done.returncode}: {said}")
+    return done.stdout

@@ -1,0 +1,140 @@
+"""The arithmetic of a bench: turns, pairs of turns, medians of pairs.
+
+The rule: pure. A ratio is taken within a pair, whose turns are next to each other in time, and only then the median.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any
+
+SYSTEMS = ("bidder", "baseline")
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One system's: saturated by a closed loop, then at half of that by an open one."""
+
+    system: str
+    yardstick_us: float  # orjson.loads of a body, just before
+    answers: int  # right and in time, from the first of the saturated run to the last, warm-up included
+    cpu_s: float  # of the system, from before the first to after the last
+    bids: int  # answers with a bid, of `answers`
+    per_s: float  # answers a second as they came, while saturated
+    failures: Mapping[str, int]  # whatever else became of a request, and rules broken, in both runs: how often
+    half_rate: float  # requests a second of the second run
+    p50_ms: float  # there
+    p99_ms: float
+
+    @property
+    def cpu_us(self) -> float:
+        """CPU time an answer."""
+        return self.cpu_s / self.answers * 1e6
+
+    @property
+    def per_core_s(self) -> float:
+        """Answers a second of CPU time: what a core gives that does nothing else."""
+        return self.answers / self.cpu_s
+
+    @property
+    def busy(self) -> float:
+        """CPU seconds a second: below 1, something else was the limit."""
+        return self.per_s / self.per_core_s
+
+    @property
+    def yardsticks(self) -> float:
+        """CPU time an answer, in yardsticks."""
+        return self.cpu_us / self.yardstick_us
+
+    @property
+    def bid_share(self) -> float:
+        return self.bids / self.answers
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    bidder: Turn
+    baseline: Turn
+
+    @property
+    def ratio(self) -> float:
+        """How many times the bidder's CPU time the baseline takes for an answer."""
+        return self.baseline.cpu_us / self.bidder.cpu_us
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """What is measured: a catalog of so many campaigns, requests of so many impressions (None: as they come)."""
+
+    campaigns: int
+    imps: int | None = None
+
+    @property
+    def name(self) -> str:
+        ones = "" if self.imps is None else f", {self.imps} imp{'s' if self.imps > 1 else ''}"
+        return f"{self.campaigns:,} campaigns{ones}"
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """The pairs of one scenario; at least one."""
+
+    scenario: Scenario
+    median_bytes: float  # of the requests
+    pairs: tuple[Pair, ...]
+
+    @property
+    def ratios(self) -> list[float]:
+        """Pair by pair."""
+        return [pair.ratio for pair in self.pairs]
+
+    @property
+    def ratio(self) -> float:
+        return median(self.ratios)
+
+    @property
+    def noise(self) -> float:
+        """The slowest yardstick over the fastest, less 1: how much the machine itself changed."""
+        measured = [turn.yardstick_us for pair in self.pairs for turn in (pair.bidder, pair.baseline)]
+        return max(measured) / min(measured) - 1
+
+    @property
+    def failures(self) -> Counter[str]:
+        """By system and kind."""
+        found: Counter[str] = Counter()
+        for pair in self.pairs:
+            for turn in (pair.bidder, pair.baseline):
+                found.update({f"{turn.system} {kind}": count for kind, count in turn.failures.items()})
+        return found
+
+    def median(self, system: str, figure: Callable[[Turn], float]) -> float:
+        return median(figure(getattr(pair, system)) for pair in self.pairs)
+
+    def document(self) -> dict[str, Any]:
+        """For JSON: what was measured, and what follows from it."""
+        return {
+            "scenario": asdict(self.scenario),
+            "median_bytes": self.median_bytes,
+            "pairs": [asdict(pair) | {"ratio": pair.ratio} for pair in self.pairs],
+            "ratio": self.ratio,
+            "noise": self.noise,
+            "medians": {
+                system: {name: self.median(system, figure) for name, figure in FIGURES.items()} for system in SYSTEMS
+            },
+        }
+
+
+FIGURES: dict[str, Callable[[Turn], float]] = {
+    "cpu_us": lambda turn: turn.cpu_us,
+    "yardsticks": lambda turn: turn.yardsticks,
+    "per_core_s": lambda turn: turn.per_core_s,
+    "per_s": lambda turn: turn.per_s,
+    "busy": lambda turn: turn.busy,
+    "bid_share": lambda turn: turn.bid_share,
+    "half_rate": lambda turn: turn.half_rate,
+    "p50_ms": lambda turn: turn.p50_ms,
+    "p99_ms": lambda turn: turn.p99_ms,
+}

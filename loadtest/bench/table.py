@@ -1,0 +1,54 @@
+"""A bench's results to look at: a table for the terminal, one in Markdown for the documents.
+
+The rule: both have the same columns; every figure is a median of pairs, the ratio with its smallest and largest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.table import Table
+
+from loadtest.bench.figures import SYSTEMS, Contest
+
+HEADS = ("campaigns", "imps", "", "CPU µs", "loads", "a core", "p50 ms", "p99 ms", "bids", "ratio")
+LEGEND = """\
+CPU µs: CPU time of the system an answer, saturated; loads: the same in times of orjson.loads of the request; a core:
+answers a second of CPU time; p50, p99: at half the load it can take; bids: the share of answers with a bid; ratio: how
+many times the bidder's CPU time the baseline takes, smallest and largest pair in brackets. All are medians of pairs."""
+
+
+def rows(contests: Sequence[Contest]) -> Iterator[tuple[str, ...]]:
+    """Two lines a scenario, with the columns of `HEADS`; see `LEGEND`."""
+    for contest in contests:
+        scenario = contest.scenario
+        for system in SYSTEMS:
+            median = contest.document()["medians"][system]
+            first = system == SYSTEMS[0]
+            yield (
+                f"{scenario.campaigns:,}" if first else "",
+                str(scenario.imps or "mixed") if first else "",
+                system,
+                f"{median['cpu_us']:,.0f}",
+                f"{median['yardsticks']:,.0f}",
+                f"{median['per_core_s']:,.0f}",
+                f"{median['p50_ms']:.1f}",
+                f"{median['p99_ms']:.1f}",
+                f"{median['bid_share']:.0%}",
+                "" if first else f"{contest.ratio:.1f} ({min(contest.ratios):.1f}-{max(contest.ratios):.1f})",
+            )
+
+
+def table(contests: Sequence[Contest]) -> Table:
+    made = Table(*HEADS, caption=LEGEND, caption_justify="left")
+    for column in made.columns[3:]:
+        column.justify = "right"
+    for row in rows(contests):
+        made.add_row(*row)
+    return made
+
+
+def markdown(contests: Sequence[Contest]) -> str:
+    lines = ["| " + " | ".join(HEADS) + " |", "|---:|---:|---|" + "---:|" * (len(HEADS) - 3)]
+    lines += ["| " + " | ".join(row) + " |" for row in rows(contests)]
+    return "\n".join(lines) + "\n"

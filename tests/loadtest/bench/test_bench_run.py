@@ -1,0 +1,77 @@
+"""A bench of a second or so, with all its processes: its counts fit together. Nothing is asserted of speed."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from loadtest.bench.command import bench
+from loadtest.bench.contest import Effort
+from loadtest.bench.cores import Cores, CoresError, cpu_s, on_cores, yardstick_us
+from loadtest.bench.figures import SYSTEMS, Scenario
+
+linux = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processes cannot be kept on a core here")
+two_cores = pytest.mark.skipif(
+    not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2, reason="this machine has one core"
+)
+
+
+@linux
+@two_cores
+def test_a_small_bench_adds_up(tmp_path: Path):
+    """Both systems answer with bids, without a failure, and the figures follow from the counts."""
+    effort = Effort(pairs=2, seconds=0.6, warm_up_s=0.2, requests=150, in_flight=4, model_ms=1)
+    kept, table, said = tmp_path / "bench.json", tmp_path / "bench.md", StringIO()
+    before = os.sched_getaffinity(0)
+    code = bench(Console(file=said, width=120), [Scenario(60), Scenario(60, 8)], effort, kept, table)
+    assert code == 0, said.getvalue()
+    assert os.sched_getaffinity(0) == before
+    document = json.loads(kept.read_bytes())
+    assert [contest["scenario"]["imps"] for contest in document["contests"]] == [None, 8]
+    for contest in document["contests"]:
+        assert len(contest["pairs"]) == 2
+        for pair in contest["pairs"]:
+            for system in SYSTEMS:
+                turn = pair[system]
+                assert turn["system"] == system
+                assert 0 < turn["bids"] <= turn["answers"]
+                assert turn["failures"] == {}
+                assert turn["half_rate"] == pytest.approx(turn["per_s"] / 2)
+                assert turn["answers"] >= turn["per_s"] * effort.seconds
+                assert 0 < turn["p50_ms"] <= turn["p99_ms"]
+                assert turn["yardstick_us"] > 0
+            per_answer = {system: pair[system]["cpu_s"] / pair[system]["answers"] for system in SYSTEMS}
+            assert pair["ratio"] == pytest.approx(per_answer["baseline"] / per_answer["bidder"])
+    assert document["contests"][1]["median_bytes"] > document["contests"][0]["median_bytes"]
+    assert table.read_text().count("bidder") == 2
+
+
+def test_one_core_is_not_enough():
+    """The reason is said."""
+    if not hasattr(os, "sched_setaffinity"):
+        pytest.skip("processes cannot be kept on a core here")
+    with on_cores(frozenset({min(os.sched_getaffinity(0))})), pytest.raises(CoresError, match="two cores"):
+        Cores.choose()
+
+
+@linux
+def test_cpu_time_is_that_of_the_process():
+    """The kernel's clock of this process runs with the interpreter's own."""
+    first, now_s, last = cpu_s(os.getpid()), time.process_time(), cpu_s(os.getpid())
+    assert first <= now_s <= last
+
+
+@linux
+def test_the_yardstick_is_of_all_bodies_and_leaves_the_core_again():
+    """Longer bodies take more time; afterwards this process may run where it could before."""
+    before = os.sched_getaffinity(0)
+    short, long = [b'{"a":1}'] * 50, [b"[" + b",".join([b'{"a":1}'] * 400) + b"]"] * 50
+    core = max(before)
+    assert yardstick_us(short, core) < yardstick_us(long, core)
+    assert os.sched_getaffinity(0) == before

@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -30,6 +30,7 @@ from loadtest.traffic import BidRequestCase, Kind, requests
 from loadtest.training import ROOT
 
 SEED = 5
+WARMING_S = 0.5
 TMAX_MS = 5_000
 READY_S = 180.0  # a large catalog takes its time
 GRACE_S = 10.0
@@ -95,7 +96,7 @@ def _contest(scenario: Scenario, effort: Effort, rig: Rig, tell: Tell) -> Contes
     cases = cases_of(scenario, effort.requests)
     bodies = [case.body for case in cases]
     for system in SYSTEMS:  # caches, pools, and whatever is made when first needed
-        run(_plan(rig, system, cases, effort, in_flight=effort.in_flight))
+        run(_plan(rig, system, cases, replace(effort, seconds=WARMING_S), in_flight=effort.in_flight))
     pairs = []
     for number in range(effort.pairs):
         turns = {}
@@ -144,14 +145,14 @@ def _plan(
     )
 
 
-def _failures(*results: Result) -> Counter[str]:
+def _failures(*results: Result) -> dict[str, int]:
     found: Counter[str] = Counter()
     for result in results:
         for tally in (result.warm_up, result.tally):
             found.update({kind.value: count for kind, count in tally.outcomes.items() if kind not in GOOD})
         found.update(result.judged.violations)
         found.update({"stray": result.strays})
-    return +found
+    return {kind: count for kind, count in found.items() if count}  # a plain dict, as JSON needs
 
 
 @contextmanager

@@ -82,11 +82,13 @@ def test_tables_have_a_line_for_each_system():
 
 def test_the_document_has_everything_that_was_measured():
     """Turns as they were, ratios, medians; plain JSON."""
-    kept = json.loads(json.dumps(document([CONTEST], FULL, "2026-01-01T00:00:00+00:00")))
+    failed = replace(CONTEST, pairs=(pair(200, 2_000, failures={"timed_out": 1}), *CONTEST.pairs[1:]))
+    kept = json.loads(json.dumps(document([failed], FULL, "2026-01-01T00:00:00+00:00")))
     contest = kept["contests"][0]
     assert contest["scenario"] == {"campaigns": 10_000, "imps": None}
     assert [each["ratio"] for each in contest["pairs"]] == pytest.approx([10, 7, 25])
     assert contest["pairs"][0]["bidder"]["answers"] == 4_000
+    assert contest["pairs"][0]["bidder"]["failures"] == {"timed_out": 1}
     assert contest["medians"]["bidder"]["cpu_us"] == pytest.approx(200)
     assert kept["effort"]["pairs"] == FULL.pairs
 

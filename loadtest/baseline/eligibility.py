@@ -237,9 +237,14 @@ def _plays(creative: Creative, offer: Media) -> bool:
     if isinstance(offer, Video):
         if offer.linearity and creative.linearity != offer.linearity:
             return False
-        if offer.skip == 0 and creative.skippable:
+        if creative.skippable and not _skips(creative, offer):
             return False
     return protocol_of(creative, offer) is not None and bool(playable(creative, offer))
+
+
+def _skips(creative: Creative, offer: Video) -> bool:
+    """Whether the player skips as the creative wants it."""
+    return offer.skip != 0 and creative.duration_s > offer.skipmin and creative.skip_after_s >= offer.skipafter
 
 
 def protocol_of(creative: Creative, offer: Media) -> int | None:

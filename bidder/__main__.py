@@ -16,9 +16,12 @@ from pydantic import ValidationError
 
 from bidder.bootstrap import load_exchanges_of, load_rates_of, privacy_of, running
 from bidder.catalog import CatalogError, load
+from bidder.catalog.child import make_image
 from bidder.catalog.generate import write_catalog
+from bidder.catalog.image import put_in_place
 from bidder.check import check
 from bidder.config import Settings
+from bidder.domain import Rates
 from bidder.exchanges import ExchangesError
 from bidder.explain import as_text
 from bidder.rates import RatesError
@@ -26,8 +29,9 @@ from bidder.rows import header, write_rows
 from bidder.server.lane import DEFAULT_EXCHANGE
 from bidder.server.process import Server, listen
 from bidder.server.workers import leave_with_supervisor, supervise
+from bidder.source import SourceError, read_document
 from bidder.stages.privacy import profile_key
-from bidder.stages.target import compile_index
+from bidder.stages.target import CampaignIndex
 from bidder.state.embedded import EmbeddedProfiles
 from bidder.state.load import load_profiles
 from bidder.supply_lists import SupplyError, load_supply
@@ -38,7 +42,7 @@ WRONG = 2
 STOP_RESERVE_S = 5.0
 """What a worker may take beyond its own bounds to leave, before it is killed."""
 
-_DATA_ERRORS = (CatalogError, ExchangesError, RatesError, SupplyError, OSError, ValueError)
+_DATA_ERRORS = (CatalogError, SourceError, ExchangesError, RatesError, SupplyError, OSError, ValueError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -96,6 +100,11 @@ def _parser() -> argparse.ArgumentParser:
     generate.add_argument("--campaigns", type=int, default=10_000, metavar="N")
     generate.add_argument("--seed", type=int, default=1, metavar="N")
     generate.set_defaults(run=_generate)
+
+    compiling = commands.add_parser("compile-catalog", help="check and compile a catalog, for a quick start")
+    compiling.add_argument("document", metavar="IN", help="path, or s3://bucket/key")
+    compiling.add_argument("out", type=Path, metavar="OUT", help="file to write, for BIDDER_CATALOG_URI")
+    compiling.set_defaults(run=_compile)
 
     hashing = commands.add_parser("hash-profiles", help="turn profiles with raw ids into a profile file without them")
     hashing.add_argument("raw", type=Path, help='JSON lines: {"kind": "buyeruid", "id": "…", "s": ["travel"], …}')
@@ -163,7 +172,10 @@ def _rows(settings: Settings, options: argparse.Namespace) -> int:
     async def write() -> None:
         rates = await load_rates_of(settings)
         supply = await load_supply(settings.supply_uri or None, region=settings.aws_region)
-        catalog = await load(settings.catalog_uri, compile_index, rates=rates, region=settings.aws_region)
+        directory = settings.catalog_cache_dir
+        catalog = await load(
+            settings.catalog_uri, CampaignIndex, rates=rates, region=settings.aws_region, directory=directory
+        )
         exchanges = await load_exchanges_of(settings)
         profiles = EmbeddedProfiles(settings.profiles_path)
         await profiles.start()
@@ -191,6 +203,18 @@ def _rows(settings: Settings, options: argparse.Namespace) -> int:
 def _generate(_: Settings, options: argparse.Namespace) -> int:
     written = write_catalog(options.out, campaigns=options.campaigns, seed=options.seed)
     print(f"{options.out}: {written} bytes, {options.campaigns} campaigns, seed {options.seed}")
+    return 0
+
+
+def _compile(settings: Settings, options: argparse.Namespace) -> int:
+    async def stored() -> tuple[bytes, Rates]:
+        rates = await load_rates_of(settings)
+        return await read_document(options.document, region=settings.aws_region), rates
+
+    document, rates = asyncio.run(stored())
+    with put_in_place(options.out) as out:
+        make_image(document, options.document, rates, out)
+    print(f"{options.out}: {options.out.stat().st_size} bytes")
     return 0
 
 

@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from bidder.catalog import CatalogStore
+from bidder.catalog import Catalog, CatalogStore
 from bidder.config import Settings
 from bidder.domain import Campaign, Exchange, Rates
 from bidder.exchanges import Usual, load_exchanges
@@ -36,6 +36,7 @@ from bidder.stages.encode import Encoder
 from bidder.stages.features import FEATURES, FEATURES_VERSION
 from bidder.stages.privacy import Policy
 from bidder.stages.supply import SupplyPolicy
+from bidder.stages.tables import Sections
 from bidder.stages.target import CampaignIndex
 from bidder.stages.winning_price import PriceKeys, read_keys
 from bidder.state.embedded import EmbeddedProfiles
@@ -49,6 +50,7 @@ VERSION = "0.1.0"
 PROBE_INTERVAL_S = 1.0
 MIN_TOKEN_CHARS = 16
 GC_THRESHOLDS = (20_000, 20, 50)
+FREED_A_TURN, FREE_EVERY_S = 64, 0.005
 MEDIA_TYPES = {"npy": "application/x-npy", "csv": "text/csv"}
 
 
@@ -146,6 +148,18 @@ async def running(settings: Settings) -> AsyncIterator[Bidder]:
         yield Bidder(BidRoute(lane, otherwise=app), protocol, pipeline, explainer, exchanges, metrics, readiness)
 
 
+def let_go_of(replaced: Catalog[Compiled]) -> None:
+    """What a new catalog brought is not walked by the collector either; what the old one kept is freed a little at a
+    time, since all at once would hold up bids for milliseconds."""
+    gc.freeze()
+    _free(asyncio.get_running_loop(), replaced.index)
+
+
+def _free(loop: asyncio.AbstractEventLoop, compiled: Compiled) -> None:
+    if compiled.let_go(FREED_A_TURN):
+        loop.call_later(FREE_EVERY_S, _free, loop, compiled)
+
+
 def spare_the_collector() -> None:
     """What lives as long as the process is not walked again. What a bid makes is looked at less often: reference counts
     free it. p99 about halves."""
@@ -165,16 +179,17 @@ def _start(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
 
 
 def catalog_of(settings: Settings, rates: Rates | None) -> CatalogStore[Compiled]:
-    def compiled(campaigns: Sequence[Campaign]) -> Compiled:
-        by_id = {campaign.id: campaign for campaign in campaigns}
-        return Compiled(CampaignIndex(campaigns), Encoder(settings.notice_url), by_id)
+    def opened(sections: Sections, campaigns: Sequence[Campaign]) -> Compiled:
+        return Compiled(CampaignIndex(sections, campaigns), Encoder(settings.notice_url))
 
     return CatalogStore(
         settings.catalog_uri,
-        compiled,
+        opened,
         rates=rates,
         interval_s=settings.catalog_interval_s,
         region=settings.aws_region,
+        directory=settings.catalog_cache_dir,
+        on_swap=let_go_of,
     )
 
 

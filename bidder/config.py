@@ -32,6 +32,7 @@ class Settings(BaseSettings):
 
     catalog_uri: str = Field(str(DATA / "demo_catalog.json"), description="path, or s3://bucket/key")
     catalog_interval_s: Annotated[float, Field(ge=0.1, le=3600, description="how often a change is looked for")] = 5
+    catalog_cache_dir: str = Field("", description="where large catalogs are kept compiled; empty: ~/.cache/rtb-bidder")
     exchanges_uri: str = Field("", description="path, or s3://; empty: the built-in ones")
     rates_uri: str = Field("", description="currency rates: path, or s3://; empty: the built-in, illustrative ones")
     rates_max_age_days: Annotated[

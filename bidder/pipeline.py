@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic, perf_counter, time
 from typing import Protocol
 
-from bidder.domain import Auction, Campaign, Candidate, Exchange, NoBid, NoBidReason, Profile, Rates, Rows, Scores
+from bidder.domain import Auction, Candidate, Exchange, NoBid, NoBidReason, Profile, Rates, Rows, Scores
 from bidder.metrics import Metrics
 from bidder.stages.decode import MalformedError, decode
 from bidder.stages.encode import Encoder
@@ -40,7 +40,11 @@ class Compiled:
 
     index: CampaignIndex
     encoder: Encoder
-    campaigns: Mapping[str, Campaign] = field(default_factory=dict)  # by id, for what comes back of bids
+
+    def let_go(self, count: int) -> bool:
+        """Forget up to `count` objects that were made on the way; whether there were any. What is still asked for is
+        made anew."""
+        return self.index.let_go(count) or self.encoder.let_go(count)
 
 
 class Loaded(Protocol):

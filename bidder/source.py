@@ -30,6 +30,10 @@ class SourceError(Exception):
     """A document could not be read. The message names the document and what went wrong."""
 
 
+class TooLargeError(SourceError):
+    """It is larger than the limit."""
+
+
 @dataclass(slots=True, frozen=True)
 class Content:
     """A document as stored. `stamp` changes when the document does; not `settled`: for a short while it might not."""
@@ -47,6 +51,9 @@ class Source(Protocol):
 
     async def read(self) -> Content:
         """The whole document."""
+
+    async def read_small(self, at_most: int) -> Content | None:
+        """The whole document; None if it is larger than so many bytes."""
 
     async def aclose(self) -> None:
         """Give back connections. Reading again afterwards opens new ones."""
@@ -87,7 +94,13 @@ class FileSource:
         return _file_stamp(await asyncio.to_thread(self._stat))
 
     async def read(self) -> Content:
-        return await asyncio.to_thread(self._read)
+        return await asyncio.to_thread(self._read, self._max_bytes)
+
+    async def read_small(self, at_most: int) -> Content | None:
+        try:
+            return await asyncio.to_thread(self._read, at_most)
+        except TooLargeError:
+            return None
 
     async def aclose(self) -> None:
         """Nothing is kept open."""
@@ -98,18 +111,18 @@ class FileSource:
         except OSError as error:
             raise SourceError(f"{self.uri}: {error.strerror}") from error
 
-    def _read(self) -> Content:
+    def _read(self, at_most: int) -> Content:
         try:
             with open(self.uri, "rb") as file:
                 before = os.fstat(file.fileno())
-                if before.st_size > self._max_bytes:
-                    raise _too_large(self.uri, self._max_bytes)
-                data = file.read(self._max_bytes + 1)
+                if before.st_size > at_most:
+                    raise _too_large(self.uri, at_most)
+                data = file.read(at_most + 1)
                 after = os.fstat(file.fileno())
         except OSError as error:
             raise SourceError(f"{self.uri}: {error.strerror}") from error
-        if len(data) > self._max_bytes:
-            raise _too_large(self.uri, self._max_bytes)
+        if len(data) > at_most:
+            raise _too_large(self.uri, at_most)
         if _file_stamp(before) != _file_stamp(after) or len(data) != after.st_size:
             raise SourceError(f"{self.uri}: changed while it was read; write a new file and rename it into place")
         return Content(data, _file_stamp(after), time.time() - after.st_mtime > _RACY_S)
@@ -138,25 +151,31 @@ class S3Source:
         return await self._translated(head)
 
     async def read(self) -> Content:
-        return await self._translated(self._get)
+        return await self._translated(lambda: self._get(self._max_bytes))
+
+    async def read_small(self, at_most: int) -> Content | None:
+        try:
+            return await self._translated(lambda: self._get(at_most))
+        except TooLargeError:
+            return None
 
     async def aclose(self) -> None:
         self._client = None
         await self._stack.aclose()
 
-    async def _get(self) -> Content:
+    async def _get(self, at_most: int) -> Content:
         client = await self._connected()
         answer = await client.get_object(Bucket=self._bucket, Key=self._key)
         length = answer["ContentLength"]
         data = bytearray()
         body = answer["Body"]
         async with body:  # closes the connection if the reading ends early
-            if length > self._max_bytes:
-                raise _too_large(self.uri, self._max_bytes)
+            if length > at_most:
+                raise _too_large(self.uri, at_most)
             while chunk := await body.read(_CHUNK):
                 data += chunk
-                if len(data) > self._max_bytes:
-                    raise _too_large(self.uri, self._max_bytes)
+                if len(data) > at_most:
+                    raise _too_large(self.uri, at_most)
         if len(data) != length:
             raise SourceError(f"{self.uri}: the body ended after {len(data)} of {length} bytes")
         return Content(bytes(data), _object_stamp(answer))
@@ -214,5 +233,5 @@ def _object_stamp(answer: dict[str, Any]) -> str:
     return f"{answer.get('ETag', '')}-{answer.get('VersionId', '')}"
 
 
-def _too_large(uri: str, limit: int) -> SourceError:
-    return SourceError(f"{uri}: larger than the limit of {limit} bytes")
+def _too_large(uri: str, limit: int) -> TooLargeError:
+    return TooLargeError(f"{uri}: larger than the limit of {limit} bytes")

@@ -1,54 +1,49 @@
-"""The bytes of a catalog → its version and its campaigns, best first.
+"""The bytes of a document → its version and its campaigns.
 
-The rule kept here: campaigns are read one at a time, with a rest after every few. Reading the document in one call of
-a C parser would hold the interpreter for seconds, in whichever thread it ran, and bids would wait. All problems are
-reported together.
+The rule kept here: campaigns are read one at a time, and all problems are reported together. Nothing is handed on after
+the first of them.
 """
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Callable
 
 from pydantic import TypeAdapter, ValidationError
 
-from bidder.catalog.convert import Converter
+from bidder.catalog.convert import converted
 from bidder.catalog.document import CAMPAIGN, FIELD_NAMES, FORMATS
 from bidder.catalog.fields import Text
+from bidder.catalog.image import CatalogError
 from bidder.catalog.scanner import BrokenJsonError, Scanner
 from bidder.domain import Campaign, Rates
 from bidder.report import Problems, shown
 
-_CAMPAIGNS_A_TURN = 8  # about 1 ms
-_REST_S = 0.0001  # long enough for a waiting thread to take the interpreter
 _VERSION: TypeAdapter[str] = TypeAdapter(Text)
 
 
-class CatalogError(Exception):
-    """The catalog cannot be used. The message is the report: one line a problem, the first 20 of them."""
-
-
-def read_catalog(
-    data: bytes, rates: Rates | None = None, stop: threading.Event | None = None
-) -> tuple[str, list[Campaign]]:
-    """Version and campaigns, by falling expected value, equal ones by id.
-
-    With `rates`, values are compared in one currency, and a campaign whose currency has no rate comes last; without,
-    numbers are compared as they stand. `stop` ends the reading early, from another thread. CatalogError: what is wrong.
-    """
-    reader = _Reader(stop or threading.Event())
+def read_campaigns(data: bytes, take: Callable[[Campaign], None]) -> str:
+    """The version; `take` gets each campaign, in the document's order. CatalogError: what is wrong with the document;
+    what `take` got is void then."""
+    reader = _Reader(take)
     try:
         reader.read(data)
     except BrokenJsonError as error:
         raise CatalogError(f"{error}\n{reader.problems}".rstrip()) from error
     if reader.problems:
         raise CatalogError(str(reader.problems))
-    # Two stable sorts by plain keys: sorting by (value, id) pairs would hold the interpreter several times as long.
-    reader.campaigns.sort(key=lambda campaign: campaign.id)
-    reader.campaigns.sort(key=lambda campaign: _worth(campaign, rates), reverse=True)
-    return reader.version, reader.campaigns
+    return reader.version
 
 
-def _worth(campaign: Campaign, rates: Rates | None) -> int:
+def read_catalog(data: bytes, rates: Rates | None = None) -> tuple[str, list[Campaign]]:
+    """Version and campaigns as objects, by falling worth, equal ones by id. CatalogError: what is wrong."""
+    campaigns: list[Campaign] = []
+    version = read_campaigns(data, campaigns.append)
+    campaigns.sort(key=lambda campaign: (-worth(campaign, rates), campaign.id))
+    return version, campaigns
+
+
+def worth(campaign: Campaign, rates: Rates | None) -> int:
+    """The value of an impression in the base currency, 0 where its own has no rate. Without rates: in its own."""
     value = campaign.expected_cpm_micros
     if rates is None:
         return value
@@ -56,12 +51,10 @@ def _worth(campaign: Campaign, rates: Rates | None) -> int:
 
 
 class _Reader:
-    def __init__(self, stop: threading.Event) -> None:
+    def __init__(self, take: Callable[[Campaign], None]) -> None:
         self.version = ""
-        self.campaigns: list[Campaign] = []
         self.problems = Problems()
-        self._stop = stop
-        self._converter = Converter()
+        self._take = take
         self._campaign_ids: dict[str, int] = {}  # id → index
         self._creative_ids: dict[str, int] = {}  # id → index of its campaign
 
@@ -92,8 +85,6 @@ class _Reader:
             self.problems.add_all("version", error)
 
     def _campaign(self, index: int, value: str) -> None:
-        if index % _CAMPAIGNS_A_TURN == 0 and self._stop.wait(_REST_S):
-            raise CatalogError("reading was stopped")
         path = f"campaigns[{index}]"
         try:
             campaign = CAMPAIGN.validate_json(value)
@@ -104,7 +95,7 @@ class _Reader:
         for number, creative in enumerate(campaign.creatives):
             self._unique("creative", self._creative_ids, creative.id, index, f"{path}.creatives[{number}]")
         if not self.problems:
-            self.campaigns.append(self._converter.campaign(campaign))
+            self._take(converted(campaign))
 
     def _unique(self, kind: str, seen: dict[str, int], id_: str, index: int, path: str) -> None:
         before = len(seen)

@@ -11,25 +11,27 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from bidder.catalog.loader import Catalog, build, fingerprint
-from bidder.catalog.reader import CatalogError
-from bidder.domain import Campaign, Rates
+from bidder.catalog.child import Delivery, Order
+from bidder.catalog.image import CatalogError
+from bidder.catalog.loader import Catalog, MakeIndex, obtain, open_catalog
+from bidder.domain import Rates
 from bidder.source import SourceError, open_source
 
 T = TypeVar("T")
 
 _LOG = logging.getLogger(__name__)
-_RELEASED_A_TURN = 256
 
 
 class CatalogStore(Generic[T]):
     """Holds `current`, from `start()` on. `reloads`, `reload_failures`, `last_error` and `age_s` are there to be read.
 
-    `last_error` is empty when the newest document is in use. `on_swap` is called on the loop with each new catalog.
+    `last_error` is empty when the newest document is in use. `on_swap` is called on the loop with each catalog that was
+    replaced, once the next one is in use.
     """
 
     current: Catalog[T]
@@ -37,12 +39,13 @@ class CatalogStore(Generic[T]):
     def __init__(
         self,
         uri: str | Path,
-        compile_index: Callable[[Sequence[Campaign]], T],
+        make_index: MakeIndex[T],
         *,
         rates: Rates | None = None,
         interval_s: float = 5.0,
         endpoint_url: str | None = None,
         region: str | None = None,
+        directory: str = "",
         on_swap: Callable[[Catalog[T]], None] | None = None,
     ) -> None:
         self.reloads = 0
@@ -52,8 +55,8 @@ class CatalogStore(Generic[T]):
             self._source = open_source(uri, endpoint_url=endpoint_url, region=region)
         except SourceError as error:
             raise CatalogError(str(error)) from error
-        self._compile_index = compile_index
-        self._rates = rates
+        self._make_index = make_index
+        self._order = Order(self._source.uri, (), directory, rates, endpoint_url, region)
         self._interval_s = interval_s
         self._on_swap = on_swap
         self._seen = ""  # stamp of the version last read; empty: read again
@@ -65,11 +68,10 @@ class CatalogStore(Generic[T]):
     async def start(self) -> None:
         """Load, then watch. CatalogError: there is no catalog to fall back to; the message is the report."""
         try:
-            content = await self._source.read()
+            delivery, image = await obtain(self._source, self._order, self._closing)
         except SourceError as error:
             raise CatalogError(str(error)) from error
-        self.current = await self._build(content.data)
-        self._seen = content.stamp if content.settled else ""
+        self.current = await self._open(delivery, image)
         self._watcher = asyncio.create_task(self._watch(), name="catalog-watcher")
 
     async def aclose(self) -> None:
@@ -103,33 +105,32 @@ class CatalogStore(Generic[T]):
                 return False
             if catalog is None:
                 return False
-            await self._swap(catalog)
+            self._swap(catalog)
             return True
 
     async def _changed(self, force: bool) -> Catalog[T] | None:
         """The new catalog, if the document is another one than both the current and the last rejected."""
         if not force and await self._source.stamp() == self._seen:
             return None
-        content = await self._source.read()
-        self._seen = content.stamp if content.settled else ""
-        found = await asyncio.to_thread(fingerprint, content.data)
-        if found == self.current.fingerprint:
+        known = [self.current.fingerprint, *([self._rejected] if self._rejected and not force else ())]
+        delivery, image = await obtain(self._source, replace(self._order, known=known), self._closing)
+        if delivery.fingerprint not in known:
+            return await self._open(delivery, image)
+        self._seen = delivery.stamp if delivery.settled else ""
+        if delivery.fingerprint == self.current.fingerprint:
             self.last_error = self._rejected = ""
-            return None
-        if found == self._rejected and not force:
-            return None
-        try:
-            return await self._build(content.data)
-        except Exception:
-            self._rejected = found
-            raise
+        return None
 
-    async def _build(self, data: bytes) -> Catalog[T]:
-        return await asyncio.to_thread(build, data, self._source.uri, self._compile_index, self._rates, self._closing)
+    async def _open(self, delivery: Delivery, image: bytes) -> Catalog[T]:
+        if delivery.error:
+            self._rejected, self._seen = delivery.fingerprint, delivery.stamp if delivery.settled else ""
+            raise CatalogError(delivery.error)
+        catalog = await asyncio.to_thread(open_catalog, delivery, image, self._source.uri, self._make_index)
+        self._seen = delivery.stamp if delivery.settled else ""
+        return catalog
 
-    async def _swap(self, catalog: Catalog[T]) -> None:
-        leaving = list(self.current.campaigns)
-        self.current = catalog
+    def _swap(self, catalog: Catalog[T]) -> None:
+        replaced, self.current = self.current, catalog
         self.reloads += 1
         self.last_error = self._rejected = ""
         _LOG.info(
@@ -141,10 +142,9 @@ class CatalogStore(Generic[T]):
         )
         if self._on_swap is not None:
             try:
-                self._on_swap(catalog)
+                self._on_swap(replaced)
             except Exception:
                 _LOG.exception("catalog %s is in use, but telling of the swap failed", catalog.source)
-        await asyncio.to_thread(_release, leaving)
 
     def _failed(self, error: str) -> None:
         self.reload_failures += 1
@@ -156,10 +156,3 @@ class CatalogStore(Generic[T]):
                 " | ".join(error.splitlines()),
             )
         self.last_error = error
-
-
-def _release(campaigns: list[Campaign]) -> None:
-    """Let go of a catalog a few campaigns at a time: freeing 100,000 in one go would stop the loop for 290 ms."""
-    while campaigns:
-        del campaigns[-_RELEASED_A_TURN:]
-        time.sleep(0.0001)

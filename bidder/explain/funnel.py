@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import MISSING, fields, replace
 from functools import reduce
+from itertools import islice
 from operator import or_
 from typing import Any
 
@@ -16,8 +17,8 @@ from bidder.domain import Auction, Campaign, CreativeSpec, Deal, Format, Profile
 from bidder.pipeline import Open
 from bidder.stages.bitmaps import bits_of, mask_of
 from bidder.stages.floors import floor_of, reachable
-from bidder.stages.shard import Facts, Shard, facts_of
-from bidder.stages.target import MAX_LOOKED_AT, candidates_wanted
+from bidder.stages.shard import Facts, Shard, facts_of, unwanted, wanted
+from bidder.stages.target import MAX_LOOKED_AT, CampaignIndex, candidates_wanted
 
 MAX_IDS = 20
 """Campaigns named for a rule; all are counted."""
@@ -48,17 +49,16 @@ _RESTRICTIONS = {
 class Tally:
     """Eliminations by group and rule, in the order in which the rules first dropped someone."""
 
-    def __init__(self) -> None:
+    def __init__(self, index: CampaignIndex) -> None:
+        self._index = index
         self._dropped: dict[tuple[str, str], tuple[int, list[str]]] = {}
 
     def drop(self, group: str, rule: str, shard: Shard, dropped: int) -> None:
         if not dropped:
             return
         count, ids = self._dropped.get((group, rule), (0, []))
-        for bit in bits_of(dropped):
-            if len(ids) >= MAX_IDS:
-                break
-            ids.append(shard.campaigns[bit].id)
+        for bit in islice(bits_of(dropped), MAX_IDS - len(ids)):
+            ids.append(self._index.entries[shard.start + bit][0].id)
         self._dropped[group, rule] = count + dropped.bit_count(), ids
 
     def rows(self) -> list[dict[str, Any]]:
@@ -72,20 +72,19 @@ def explain_targeting(opened: Open, profile: Profile | None, per_slot: int) -> I
     """For each slot: who was dropped by which rule, and who is left to be scored. 2 ms a slot with 10,000 campaigns."""
     facts = facts_of(opened.auction, opened.exchange, profile, opened.now_s)
     index = opened.compiled.index
-    scored = {candidate.campaign.id for candidate in opened.candidates}
-    places = [{c.id: bit for bit, c in enumerate(shard.campaigns) if c.id in scored} for shard in index.shards]
     asked = [(list(_request_steps(shard, facts, opened, profile)), shard.eligible(facts)) for shard in index.shards]
     for slot in opened.auction.slots:
         candidates = [candidate.campaign.id for candidate in opened.candidates if candidate.slot is slot]
+        places = [place for name in set(candidates) if (place := index.place(name)) is not None]
         walk = _Walk(opened, slot, profile, full=len(candidates) >= candidates_wanted(slot, per_slot))
-        tally = Tally()
-        for shard, place, request in zip(index.shards, places, asked, strict=True):
-            chosen = mask_of(place[name] for name in set(candidates) if name in place)
-            fitting = shard.fitting(slot, opened.auction.allowed_languages, opened.exchange.strict_banner_size)
+        tally = Tally(index)
+        for shard, request in zip(index.shards, asked, strict=True):
+            chosen = mask_of(bit for place in places if 0 <= (bit := place - shard.start) < shard.count)
+            having, fitting = shard.fitting(slot, opened.auction.allowed_languages, opened.exchange.strict_banner_size)
             fold = _Fold(tally, shard, chosen)
             fold.by("request", *request)
             fold.by("slot", _slot_steps(shard, slot), shard.offered(slot, facts))
-            fold.by("creative", _creative_steps(shard, slot), shard.having(fitting))
+            fold.by("creative", _creative_steps(shard, slot), having)
             walk.over(fold, fitting)
         shown = {"slot": slot.id, "campaigns": len(index.campaigns)}
         yield shown | {"eliminated": tally.rows(), "candidates": candidates}
@@ -113,15 +112,14 @@ class _Fold:
 
 def _request_steps(shard: Shard, facts: Facts, opened: Open, profile: Profile | None) -> Iterator[Step]:
     """What campaigns target, then what the request restricts."""
-    for name, by_value, anywhere in shard.one:
-        yield name, by_value.get(facts.one[name], anywhere)
-    for name, table in shard.several:
-        yield name, table.any_of(facts.several[name])
-    for name, avoided in shard.avoided:
-        yield f"excluded {name}", shard.everyone & ~avoided.any_of(facts.avoided[name])
-    yield "os version", shard.versions.of(facts.one["os"], facts.os_version)
-    yield "position on the map", shard.circles.of(facts.latitude, facts.longitude)
-    if not opened.auction.all_impressions:
+    named, asked = facts.named(), opened.auction
+    for name, included in shard.included.items():
+        yield name, included.any_of(wanted(name, named[name]))
+    for name, avoided in shard.avoided.items():
+        yield f"excluded {name}", shard.everyone & ~avoided.any_of(unwanted(name, named[name]))
+    yield "os version", shard.versions.of(asked.os, asked.os_version)
+    yield "position on the map", shard.circles.of(asked.latitude, asked.longitude)
+    if not asked.all_impressions:
         yield "road-block, not all impressions offered", shard.everyone & ~shard.roadblocks
     # Restrictions are lifted all at once and then laid on one by one: what each takes away is its own.
     auction = replace(opened.auction, **_RESTRICTIONS)
@@ -136,10 +134,10 @@ def _request_steps(shard: Shard, facts: Facts, opened: Open, profile: Profile | 
 
 
 def _slot_steps(shard: Shard, slot: Slot) -> Iterator[Step]:
-    yield "deals", shard.without_deal | shard.deals.any_of([deal.id for deal in slot.deals])
+    yield "deals", shard.without_deal | shard.with_deal([deal.id for deal in slot.deals])
     if slot.private:
         yield "private auction", shard.everyone & ~shard.without_deal
-    if shard.positions.by_value:
+    if shard.positions:
         offers = [offer for offer in (slot.banner, slot.video, slot.audio) if offer]
         yield "position on the page", shard.positions.any_of({offer.position for offer in offers})
     required = [mask for table in (shard.requiring, shard.refusing) for mask in table.values()]
@@ -153,11 +151,11 @@ def _creative_steps(shard: Shard, slot: Slot) -> Iterator[Step]:
         Format.AUDIO: slot.audio,
         Format.NATIVE: slot.native,
     }
-    offered = [number for kind, specs in shard.specs_by_format.items() if offers[kind] for number, _ in specs]
+    offered = [number for kind, offer in offers.items() if offer for number in shard.specs.of_format(kind)]
     yield "format", shard.having(offered)
     if slot.banner is not None and slot.banner.width_range is None:
-        sized = {number for size in slot.banner.sizes for number, _ in shard.specs_by_size.get(size, ())}
-        banners = {number for number, _ in shard.specs_by_format[Format.BANNER]}
+        sized = {number for size in slot.banner.sizes for number in shard.specs.of_size(*size)}
+        banners = frozenset(shard.specs.of_format(Format.BANNER))
         yield "size", shard.having(number for number in offered if number not in banners or number in sized)
     yield "what the slot takes", 0
 
@@ -166,6 +164,7 @@ class _Walk:
     """The campaigns that the bitmaps left for a slot, looked at one by one: why is it no candidate?"""
 
     def __init__(self, opened: Open, slot: Slot, profile: Profile | None, *, full: bool) -> None:
+        self._index = opened.compiled.index
         self._exchange = opened.exchange
         self._now_s = opened.now_s
         self._slot = slot
@@ -187,8 +186,9 @@ class _Walk:
             if fold.chosen >> bit & 1:
                 waiting &= ~(1 << bit)
             else:
-                specs = [creative.spec for number, creative in fold.shard.creatives[bit] if number in fitting]
-                fold.drop("campaign", self._broken(fold.shard.campaigns[bit], specs), 1 << bit)
+                campaign, creatives = self._index.entries[fold.shard.start + bit]
+                specs = [creative.spec for number, creative in creatives if number in fitting]
+                fold.drop("campaign", self._broken(campaign, specs), 1 << bit)
         fold.drop("campaign", ENOUGH, fold.left & ~fold.chosen)
 
     def _broken(self, campaign: Campaign, specs: Sequence[CreativeSpec]) -> str:
@@ -216,6 +216,4 @@ class _Walk:
         floors = [floor_of(self._slot, spec, deal) for spec in specs for deal in deals]
         if all(floor is None or not reachable(campaign, floor, self._rates) for floor in floors):
             return "floor above the campaign's maximum"
-        if campaign.roadblock:
-            return "road-block, no candidate on every impression"
         return ENOUGH if self._full else "categories, media files or the share of deals"

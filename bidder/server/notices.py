@@ -132,7 +132,7 @@ class NoticeDesk:
         return Response(markup, media_type=_MEDIA_TYPES[creative.spec.format], headers=headers)
 
     def _find(self, parameters: Mapping[str, str]) -> tuple[Campaign | None, Creative | None]:
-        campaign = self._catalog.current.index.campaigns.get(parameters.get("campaign", ""))
+        campaign = self._catalog.current.index.index.campaign(parameters.get("campaign", ""))
         wanted = parameters.get("creative", "")
         return campaign, next((each for each in campaign.creatives if each.id == wanted), None) if campaign else None
 

@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from importlib.resources import files
 from types import MappingProxyType
 
 import orjson
 
 from bidder.domain import Campaign
-from bidder.stages.bitmaps import mask_of
+from bidder.stages.tables import Kept, Masks
 
 CONTENT_1 = "content-1"
 """Content Taxonomy 1.0, whose ids name their parents."""
@@ -28,6 +27,11 @@ _IAB = frozenset({"IAB", "Iab", "iab"})
 
 MAX_KEPT = 64
 """Categories of a list that is remembered between requests."""
+
+KEPT_LISTS = 256
+
+_Bits = dict[str, Sequence[int]]
+_Listed = tuple[int, frozenset[str]]  # taxonomy, categories
 
 _CONTENT_1_ID = re.compile(r"IAB[0-9]{1,3}(-[0-9]{1,3})?\Z")
 
@@ -111,76 +115,96 @@ def unsuitable_for_children(labels: Iterable[tuple[int, Sequence[str]]]) -> str 
     return None if known else "it has no category in a taxonomy whose table is known"
 
 
-class _Family:
-    """The campaigns labelled in one family."""
+def family_labels(campaign: Campaign, family: str) -> list[str]:
+    """The campaign's categories in one family, as values of a table."""
+    return [name for taxonomy, names in campaign.labels if FAMILY_OF.get(taxonomy) == family for name in names]
 
-    __slots__ = ("by_ancestor", "labelled", "own")
 
-    def __init__(self, family: str, labels: Sequence[tuple[int, str]]) -> None:
-        own: dict[str, list[int]] = {}
-        unknown: list[int] = []
-        for bit, category in labels:
-            own.setdefault(category, []).append(bit)
-        self.own = {category: (lineage(family, category), mask_of(bits)) for category, bits in own.items()}
-        self.by_ancestor: dict[str, int] = {}
-        for category, (above, mask) in self.own.items():
-            if not above:
-                unknown += own[category]
-            for name in above or (category,):
-                self.by_ancestor[name] = self.by_ancestor.get(name, 0) | mask
-        self.labelled = mask_of([bit for bit, _ in labels]) & ~mask_of(unknown)
+def is_suitable_for_children(campaign: Campaign) -> bool:
+    return campaign.suitable_for_children and unsuitable_for_children(campaign.labels) is None
 
-    def blocking(self, categories: Iterable[str]) -> int:
-        mask, get = 0, self.by_ancestor.get
-        for category in categories:
-            mask |= get(category, 0)
-        return mask
+
+FAMILIES = tuple(dict.fromkeys(FAMILY_OF.values()))
+
+
+class Labels:
+    """The campaigns labelled in one family. `own`: by their categories as far as the family knows them; `below`: by
+    these and all above them, and by what it does not know; `labelled`: those that have a label, and none unknown."""
+
+    __slots__ = ("below", "family", "labelled", "own")
+
+    def __init__(self, family: str, own: Masks, below: Masks, labelled: int) -> None:
+        self.family, self.own, self.below, self.labelled = family, own, below, labelled
 
     def within(self, categories: Iterable[str]) -> int:
         """The campaigns all of whose categories are among these, or below them."""
         allowed = frozenset(categories)
         mask = self.labelled
-        for above, campaigns in self.own.values():
-            if allowed.isdisjoint(above):
+        for category, campaigns in self.own.each():
+            if allowed.isdisjoint(lineage(self.family, category)):
                 mask &= ~campaigns
         return mask
+
+
+def labels_by(family: str, bits_by_category: Mapping[str, Sequence[int]]) -> tuple[_Bits, _Bits, list[int]]:
+    """What `Labels` is made of: `own`, `below` and `labelled`, as numbers of campaigns."""
+    own: _Bits = {}
+    below: dict[str, set[int]] = {}
+    labelled: set[int] = set()
+    unknown: set[int] = set()
+    for category, bits in bits_by_category.items():
+        above = lineage(family, category)
+        labelled.update(bits)
+        if above:
+            own[category] = bits
+        else:
+            unknown.update(bits)
+        for name in above or (category,):
+            below.setdefault(name, set()).update(bits)
+    return own, {name: sorted(bits) for name, bits in below.items()}, sorted(labelled - unknown)
 
 
 class Categories:
     """Which campaigns a request's block and allow lists of categories let through."""
 
-    __slots__ = ("_families", "suitable_for_children")
+    __slots__ = ("_allowed", "_families", "_not_blocked", "suitable_for_children")
 
-    def __init__(self, campaigns: Sequence[Campaign]) -> None:
-        labels: dict[str, list[tuple[int, str]]] = {}
-        for bit, campaign in enumerate(campaigns):
-            for taxonomy, categories in campaign.labels:
-                if (family := FAMILY_OF.get(taxonomy)) is not None:
-                    labels.setdefault(family, []).extend((bit, category) for category in categories)
-        self._families = {family: _Family(family, entries) for family, entries in labels.items()}
-        self.suitable_for_children = mask_of(
-            bit
-            for bit, campaign in enumerate(campaigns)
-            if campaign.suitable_for_children and unsuitable_for_children(campaign.labels) is None
-        )
+    def __init__(self, families: Iterable[Labels], suitable_for_children: int) -> None:
+        self._families = {labels.family: labels for labels in families}
+        self.suitable_for_children = suitable_for_children
+        # Publishers send the same list again and again: 10 µs saved for one of 20. A hostile list is not kept.
+        self._not_blocked: Kept[_Listed, int] = Kept(self._find_not_blocked, KEPT_LISTS)
+        self._allowed: Kept[_Listed, int] = Kept(self._find_allowed, KEPT_LISTS)
 
     def not_blocked(self, taxonomy: int, blocked: frozenset[str]) -> int:
         """The campaigns with a label in the block list's family, and none in it or below. `blocked` holds something."""
+        if len(blocked) > MAX_KEPT:
+            return self._find_not_blocked((taxonomy, blocked))
+        return self._not_blocked[taxonomy, blocked]
+
+    def allowed(self, taxonomy: int, allowed: frozenset[str]) -> int:
+        """The campaigns whose categories, in the list's family, all are on it, or below. `allowed` is not empty."""
+        if len(allowed) > MAX_KEPT:
+            return self._find_allowed((taxonomy, allowed))
+        return self._allowed[taxonomy, allowed]
+
+    def _find_not_blocked(self, listed: _Listed) -> int:
+        taxonomy, blocked = listed
         mask = -1
         for name, categories in _by_family(taxonomy, blocked).items():
             family = self._families.get(name)
             if family is None:
                 return 0
-            mask &= family.labelled & ~family.blocking(categories)
+            mask &= family.labelled & ~family.below.any_of_many(categories)
         if taxonomy == 1:
             # What is no id of Content Taxonomy 1.0 may be one of any other: it blocks wherever it is known.
             strange = [category for category in map(str.strip, blocked) if category[:3] not in _IAB]
             for family in self._families.values() if strange else ():
-                mask &= ~family.blocking(strange)
+                mask &= ~family.below.any_of_many(strange)
         return mask
 
-    def allowed(self, taxonomy: int, allowed: frozenset[str]) -> int:
-        """The campaigns whose categories, in the list's family, all are on it, or below. `allowed` is not empty."""
+    def _find_allowed(self, listed: _Listed) -> int:
+        taxonomy, allowed = listed
         name = FAMILY_OF.get(taxonomy, "")
         family = self._families.get(name)
         return family.within(_by_family(taxonomy, allowed)[name]) if family is not None else 0
@@ -189,11 +213,6 @@ class Categories:
 def _by_family(taxonomy: int, categories: frozenset[str]) -> Mapping[str, Sequence[str]]:
     """The listed categories by family: that of `taxonomy`, always, and Content Taxonomy 1.0 for "IAB…", which no other
     taxonomy has as an id, while `cattax` often is wrong. One without a table is named "", as no campaign's is."""
-    # Publishers send the same list again and again: 4 µs saved for one of 20. A hostile list is not kept.
-    return _grouped(taxonomy, categories) if len(categories) > MAX_KEPT else _kept(taxonomy, categories)
-
-
-def _grouped(taxonomy: int, categories: frozenset[str]) -> Mapping[str, Sequence[str]]:
     stated = FAMILY_OF.get(taxonomy, "")
     grouped: dict[str, list[str]] = {stated: []}
     for category in map(str.strip, categories):
@@ -202,6 +221,3 @@ def _grouped(taxonomy: int, categories: frozenset[str]) -> Mapping[str, Sequence
         else:
             grouped[stated].append(category)
     return grouped
-
-
-_kept = lru_cache(maxsize=256)(_grouped)

@@ -6,10 +6,15 @@ letters beyond ASCII), and blocking it blocks all that is below it. Source: Open
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import lru_cache
 
 from bidder.domain import Campaign
-from bidder.stages.bitmaps import Masks
+from bidder.stages.tables import Kept, Masks
+
+MAX_KEPT = 512
+"""Domains of a list that is remembered between requests."""
+
+KEPT_LISTS = 128
 
 
 def bare_domain(text: str) -> str:
@@ -32,31 +37,44 @@ def and_above(domain: str) -> list[str]:
     return [".".join(labels[start:]) for start in range(len(labels))]
 
 
+def app_id(text: str) -> str:
+    """An app's id as it is compared: in lower case, Apple's without the "id" of its store's URLs."""
+    name = text.strip().lower()
+    return name[2:] if name[:2] == "id" and name[2:].isdigit() else name
+
+
+def names_of(campaign: Campaign) -> frozenset[str]:
+    """What a block list may call the campaign's domains, as values of a table."""
+    return _names(campaign.domains)
+
+
+@lru_cache(maxsize=1024)
+def _names(domains: tuple[str, ...]) -> frozenset[str]:
+    """In lower case; with "www." too, so that the usual spellings need no cleaning."""
+    above = {name for domain in domains for name in and_above(bare_domain(domain)) if name}
+    return frozenset(above | {f"www.{name}" for name in above})
+
+
 class Advertisers:
     """The campaigns by advertiser domain."""
 
-    __slots__ = ("_by_name", "_names")
+    __slots__ = ("_by_name", "_kept")
 
-    def __init__(self, campaigns: Sequence[Campaign]) -> None:
-        self._by_name = Masks(campaigns, lambda campaign: _names(campaign.domains)).by_value
-        self._names = frozenset(self._by_name)
+    def __init__(self, by_name: Masks) -> None:
+        self._by_name = by_name
+        self._kept: Kept[frozenset[str], int] = Kept(self._blocked, KEPT_LISTS)
 
     def blocked(self, domains: frozenset[str]) -> int:
         """The campaigns that advertise for one of `domains`, or for one below it. `domains`: as the request spells
         them, but in lower case."""
-        mask = 0
-        for domain in self._names.intersection(domains):
-            mask |= self._by_name[domain]
+        # A publisher's list is the same in all its requests, and may be long. A hostile one is not kept.
+        return self._blocked(domains) if len(domains) > MAX_KEPT else self._kept[domains]
+
+    def _blocked(self, domains: frozenset[str]) -> int:
+        mask = self._by_name.any_of_many(domains)
         if not _plain(domains):
-            for domain in self._names.intersection(map(bare_domain, domains)):
-                mask |= self._by_name[domain]
+            mask |= self._by_name.any_of_many(map(bare_domain, domains))
         return mask
-
-
-def _names(domains: Sequence[str]) -> set[str]:
-    """What a block list may call them, in lower case; with "www." too, so that the usual spellings need no cleaning."""
-    above = {name for domain in domains for name in and_above(bare_domain(domain)) if name}
-    return above | {f"www.{name}" for name in above}
 
 
 def _plain(domains: frozenset[str]) -> bool:

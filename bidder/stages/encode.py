@@ -32,6 +32,10 @@ from bidder.stages.fit import flexible
 from bidder.stages.markup.escaping import request_value, value
 from bidder.stages.markup.notices import TEST, UNMEASURED, trail
 from bidder.stages.prepared import MARKUP, MISSING, PRICE_MACRO, SEAT, TOO_LONG, Prepared
+from bidder.stages.tables import Kept
+
+KEPT_PREPARED = 2048
+"""Creatives prepared, and as many again of an older generation."""
 
 PRICE, SEATBIDS, ANSWER_SIZE = "price", "seatbids", "answer_size"
 REFUSALS = (TOO_LONG, MISSING, SEAT, PRICE_MACRO, MARKUP, PRICE, SEATBIDS, ANSWER_SIZE)
@@ -56,8 +60,8 @@ class Encoded(NamedTuple):
 
 
 class Encoder:
-    """Bids → bytes. Built once a catalog: what it prepares is kept for as long as it lives, one entry a campaign's
-    creative and exchange. `notice_url` is the public base of our notice endpoints; "" = no notices, no own trackers.
+    """Bids → bytes. Built once a catalog: what it prepares is kept, one entry a campaign's creative and exchange, for
+    those that bid most. `notice_url` is the public base of our notice endpoints; "" = no notices, no own trackers.
     ValueError: `notice_url` is no HTTP URL."""
 
     __slots__ = ("_notice_url", "_prepared")
@@ -66,7 +70,7 @@ class Encoder:
         if notice_url and not notice_url.startswith(("https://", "http://")):
             raise ValueError(f"notice_url must start with https:// or http://, got {notice_url!r}")
         self._notice_url = notice_url
-        self._prepared: dict[tuple[str, int, int], Prepared] = {}
+        self._prepared: Kept[tuple[str, int, int], Prepared] = Kept(_never, KEPT_PREPARED)
 
     def encode(self, auction: Auction, bids: Sequence[Bid], exchange: Exchange) -> bytes:
         """The body of `answer`."""
@@ -134,10 +138,18 @@ class Encoder:
     def _prepare(self, campaign: Campaign, creative: Creative, exchange: Exchange) -> Prepared:
         """Looked up by identity: hashing campaign and creative by value costs 1.7 µs more, a third of a banner bid."""
         key = exchange.name, id(campaign), id(creative)
-        prepared = self._prepared.get(key)
+        prepared = self._prepared.get(key) or self._prepared.find(key)
         if prepared is None or prepared.exchange is not exchange:
-            prepared = self._prepared[key] = Prepared(campaign, creative, exchange, self._notice_url)
+            prepared = self._prepared.keep(key, Prepared(campaign, creative, exchange, self._notice_url))
         return prepared
+
+    def let_go(self, count: int) -> bool:
+        """Forget up to `count` of what is prepared; whether there was any."""
+        return self._prepared.let_go(count)
+
+
+def _never(key: tuple[str, int, int]) -> Prepared:
+    raise KeyError(key)
 
 
 def response_id(auction_id: str) -> str:

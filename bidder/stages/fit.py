@@ -5,6 +5,11 @@ The rule kept here: a creative that the slot refuses, or whose need the slot doe
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import fields
+from operator import attrgetter
+from typing import Any
+
 from bidder.domain import (
     AUDIO,
     BANNER,
@@ -30,6 +35,73 @@ EXPANDABLE_ATTRIBUTES = frozenset({3, 4, 5})
 
 EVERY_DIRECTION = frozenset({1, 2, 3, 4})
 """Left, right, up, down (AdCOM expandable directions). A creative does not say in which of them it expands."""
+
+
+# What of an offer does not decide whether a spec fits. To name a field here that does would be to answer wrongly.
+_NOT_ASKED = frozenset(
+    (
+        *("position", "placement", "start_delay_s", "companions", "companion_types", "end_card"),
+        *("floor_per_second_micros", "duration_floors", "skip_min_s", "skip_after_s"),
+        *("delivery", "min_bitrate_kbps", "max_bitrate_kbps"),
+        *("id", "version", "wrapped", "event_trackers", "privacy_link"),
+        *("sizes", "expand_directions", "top_frame", "pod", "assets"),  # what of them is asked, `Offers` puts in itself
+    )
+)
+# Sets of an offer that are held against the spec's by value: what no spec has decides nothing.
+_OF_SPECS = {
+    "mimes": lambda spec: spec.mimes,
+    "apis": lambda spec: spec.apis,
+    "protocols": lambda spec: spec.protocols,
+    "blocked_attributes": lambda spec: spec.attributes | {SKIPPABLE_ATTRIBUTE},
+    "blocked_types": lambda spec: {spec.banner_type},
+}
+_Offer = BannerOffer | MediaOffer | NativeAsset | NativeOffer
+_A_TUPLE = ("__class__", "__class__")  # of an attrgetter, also where little follows
+_NONE_OF_THEM = frozenset({"none of them"})
+
+
+class Offers:
+    """What slots take, told apart as far as the specs of a catalog make a difference: `fits` says the same of slots
+    with the same key. Publishers send the same few, and holding the specs against each was half of targeting."""
+
+    __slots__ = ("_asset", "_banner", "_media", "_native", "_sizes")
+
+    def __init__(self, specs: Sequence[CreativeSpec]) -> None:
+        had: dict[str, frozenset[Any]] = {
+            name: frozenset().union(*map(of_spec, specs)) for name, of_spec in _OF_SPECS.items()
+        }
+        self._sizes = frozenset((spec.width, spec.height) for spec in specs)
+        self._banner, self._media = _asking(BannerOffer, had), _asking(MediaOffer, had)
+        self._native, self._asset = _asking(NativeOffer, had), _asking(NativeAsset, {})
+
+    def key(self, slot: Slot) -> Hashable:
+        banner, video, audio, native = slot.banner, slot.video, slot.audio, slot.native
+        return (
+            slot.secure,
+            banner and (self._sizes.intersection(banner.sizes), _may_expand(banner), self._banner(banner)),
+            video and (_pod_s(video), self._media(video)),
+            audio and (_pod_s(audio), self._media(audio)),
+            native and (self._native(native), *[self._asset(asset) for asset in native.assets if asset.required]),
+        )
+
+
+def _pod_s(offer: MediaOffer) -> int:
+    return 0 if offer.pod is None else offer.pod.seconds
+
+
+def _asking(kind: type[_Offer], had: Mapping[str, frozenset[Any]]) -> Callable[[_Offer], Hashable]:
+    """What is asked of an offer: all its fields but those that decide nothing, and of sets what some spec has."""
+    asked = [field.name for field in fields(kind) if field.name not in _NOT_ASKED]
+    plain = attrgetter(*_A_TUPLE, *[name for name in asked if name not in had])
+    sets = attrgetter(*_A_TUPLE, *(named := [name for name in asked if name in had]))
+    of_specs = [had[name] for name in named]
+
+    def ask(offer: _Offer) -> Hashable:
+        return plain(offer), *[
+            given and (given & known or _NONE_OF_THEM) for given, known in zip(sets(offer)[2:], of_specs, strict=True)
+        ]
+
+    return ask
 
 
 def fits(spec: CreativeSpec, slot: Slot) -> bool:

@@ -6,7 +6,7 @@ floor is compared in its own currency or converted rounding up, never down.
 
 from __future__ import annotations
 
-from math import ceil
+from math import ceil, inf
 
 from bidder.domain import AUDIO, VIDEO, Campaign, CreativeSpec, Deal, MediaOffer, Rates, Slot
 
@@ -50,6 +50,25 @@ def _by_duration(terms: MediaOffer | Deal, duration_s: int) -> int | None:
         micros for low, high, micros in terms.duration_floors if low <= duration_s and (not high or duration_s <= high)
     ]
     return max(*fitting, lowest) if fitting else None
+
+
+def floors_differ(slot: Slot) -> bool:
+    """Whether deals or durations have floors of their own; else all that is bid in the slot has one."""
+    if slot.deals:
+        return True
+    return any(
+        media is not None and (bool(media.duration_floors) or media.floor_per_second_micros is not None)
+        for media in (slot.video, slot.audio)
+    )
+
+
+def lowest_maximum(slot: Slot, currency: str, rates: Rates) -> int | float:
+    """The slot's floor in the campaign's currency: `reachable` for many campaigns. Infinite where there is no rate."""
+    if currency == slot.floor_currency or not slot.floor_micros:
+        return slot.floor_micros
+    if not rates.converts(slot.floor_currency, currency):
+        return inf
+    return rates.convert_up(slot.floor_micros, slot.floor_currency, currency)
 
 
 def reachable(campaign: Campaign, floor: Floor, rates: Rates) -> bool:

@@ -1,33 +1,37 @@
 """A run of campaigns as bitmaps, and the facts of a request that are held against them.
 
 The rule kept here: an unknown fact passes only campaigns that do not ask for it, and a restriction of the request lets
-through only campaigns that are known to keep to it.
+through only campaigns that are known to keep to it. What one value lets through is made of the compiled catalog when it
+is first asked for, and kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
+
+import orjson
 
 from bidder.domain import (
     NOTHING,
     PLACES_IN_POD,
     Auction,
-    Campaign,
-    Creative,
     CreativeSpec,
     Exchange,
-    Format,
     MediaOffer,
     Profile,
     Slot,
 )
-from bidder.stages.bitmaps import Circles, Include, Masks, Versions, mask_of
-from bidder.stages.categories import Categories
-from bidder.stages.domains import Advertisers, and_above, bare_domain
-from bidder.stages.fit import fits
-from bidder.stages.languages import ranges_over
+from bidder.domain.records import Codec
+from bidder.stages.categories import FAMILIES, Categories, Labels
+from bidder.stages.circles import Circles
+from bidder.stages.compiled import AVOIDED, INCLUDED
+from bidder.stages.domains import Advertisers, and_above, app_id, bare_domain
+from bidder.stages.specs import Specs
+from bidder.stages.tables import Kept, Masks, Sections, Table
+from bidder.stages.versions import Versions
 
 VIEWABLE = 0.5
 PRE_ROLL, GENERIC_MID_ROLL, GENERIC_POST_ROLL = 0, -1, -2  # startdelay; above 0: mid-roll, so many seconds in
@@ -35,112 +39,68 @@ IN_STREAM = 1  # plcmt, and 2.5's placement
 FIRST, LAST = 1, -1  # of podseq and slotinpod
 HOURS_A_WEEK = 168
 
-# Dimensions in which a request has one value: the name of the fact, and the campaign's values.
-_ONE: tuple[tuple[str, Callable[[Campaign], Iterable[Any]]], ...] = (
-    ("exchange", lambda c: c.targeting.exchanges),
-    ("channel", lambda c: c.targeting.channels),
-    ("country", lambda c: c.targeting.countries),
-    ("region", lambda c: c.targeting.regions),
-    ("metro", lambda c: c.targeting.metros),
-    ("city", lambda c: c.targeting.cities),
-    ("zip", lambda c: c.targeting.zips),
-    ("device_type", lambda c: c.targeting.device_types),
-    ("os", lambda c: c.targeting.operating_systems),
-    ("connection_type", lambda c: c.targeting.connection_types),
-    ("carrier", lambda c: c.targeting.carriers),
-    ("language", lambda c: c.targeting.languages),
-    ("app", lambda c: c.targeting.apps),
-    ("bundle", lambda c: {app_id(bundle) for bundle in c.targeting.bundles}),
-    ("publisher", lambda c: c.targeting.publishers),
-    ("hour", lambda c: c.targeting.hours),
-)
-# Dimensions in which it has several: one of them must be named.
-_SEVERAL: tuple[tuple[str, Callable[[Campaign], Iterable[str]]], ...] = (
-    ("sites", lambda c: _places(c.targeting.sites)),
-    ("categories", lambda c: c.targeting.categories),
-    ("segments", lambda c: c.targeting.segments),
-    ("venues", lambda c: c.targeting.venue_types),
-)
-# What a campaign avoids.
-_AVOIDED: tuple[tuple[str, Callable[[Campaign], Iterable[str]]], ...] = (
-    ("countries", lambda c: c.targeting.excluded_countries),
-    ("sites", lambda c: _places(c.targeting.excluded_sites)),
-    ("apps", lambda c: c.targeting.excluded_apps),
-    ("bundles", lambda c: {app_id(bundle) for bundle in c.targeting.excluded_bundles}),
-    ("publishers", lambda c: c.targeting.excluded_publishers),
-    ("categories", lambda c: c.targeting.excluded_categories),
-    ("segments", lambda c: c.targeting.excluded_segments),
-)
+KEPT_BYTES = 1 << 19
+"""Of masks kept for one dimension of one shard; twice that at most."""
+
+KEPT_SLOTS = 256
+MAX_SET = 64
+"""Values of a set whose mask is kept: a hostile request's is not."""
+
+# Facts that an auction has as they are; those after them are made of it.
+_AS_THEY_ARE = {
+    "channel": "channel",
+    "country": "country",
+    "metro": "metro",
+    "city": "city",
+    "zip": "zip",
+    "device_type": "device_type",
+    "os": "os",
+    "connection_type": "connection_type",
+    "carrier": "carrier",
+    "language": "language",
+    "bundle": "bundle",
+    "publisher": "publisher_id",
+}
+_ONE = (*_AS_THEY_ARE, "exchange", "region", "app", "hour")  # one value each
+_SEVERAL = ("sites", "categories", "segments", "venues")  # several: one of them must be named
+_facts_as_they_are = attrgetter(*_AS_THEY_ARE.values())
+
+Values = Iterable[str]
 
 
 @dataclass(slots=True)
 class Facts:
-    """What targeting asks of a request, computed once. "" and 0 mean unknown."""
+    """What targeting asks of a request, computed once. "" and 0 mean unknown. `one` and `several`: in the order of
+    their names above."""
 
-    one: dict[str, Any]
-    several: dict[str, Iterable[str]]
-    avoided: dict[str, Iterable[str]]
-    os_version: str
-    latitude: float | None
-    longitude: float | None
+    one: tuple[Any, ...]
+    several: tuple[frozenset[str] | tuple[str, ...], ...]
     auction: Auction
     exchange: Exchange
     user_known: bool
 
+    def named(self) -> dict[str, Iterable[Any]]:
+        """All values by the fact's name."""
+        one: dict[str, Iterable[Any]] = {name: (value,) for name, value in zip(_ONE, self.one, strict=True)}
+        return one | dict(zip(_SEVERAL, self.several, strict=True))
+
 
 def facts_of(auction: Auction, exchange: Exchange, profile: Profile | None, now_s: float) -> Facts:
-    app = auction.inventory_id if auction.channel == "app" else ""
-    sites: tuple[str, ...] = ()
-    avoided_sites: tuple[str, ...] = ()
-    if auction.channel == "site":
-        domain = bare_domain(auction.domain)
-        sites = (domain, auction.inventory_id)
-        avoided_sites = (*and_above(domain), auction.inventory_id)
-    bundle = app_id(auction.bundle)
-    one = {
-        "exchange": exchange.name,
-        "channel": auction.channel,
-        "country": auction.country,
-        "region": f"{auction.country}/{auction.region}" if auction.region else "",
-        "metro": auction.metro,
-        "city": auction.city,
-        "zip": auction.zip,
-        "device_type": auction.device_type,
-        "os": auction.os,
-        "connection_type": auction.connection_type,
-        "carrier": auction.carrier,
-        "language": auction.language,
-        "app": app,
-        "bundle": bundle,
-        "publisher": auction.publisher_id,
-        "hour": hour_of_week(now_s, auction.utc_offset_min),
-    }
-    several: dict[str, Iterable[str]] = {
-        "sites": sites,
-        "categories": _with_parents(auction.categories),
-        "segments": auction.segments | profile.segments if profile else auction.segments,
-        "venues": _with_wider(auction.venue_types),
-    }
-    avoided: dict[str, Iterable[str]] = {
-        "countries": (auction.country,),
-        "sites": avoided_sites,
-        "apps": (app,),
-        "bundles": (bundle,),
-        "publishers": (auction.publisher_id,),
-        "categories": several["categories"],
-        "segments": several["segments"],
-    }
-    return Facts(
-        one,
-        several,
-        avoided,
-        auction.os_version,
-        auction.latitude,
-        auction.longitude,
-        auction,
-        exchange,
-        bool(auction.profile_keys),
+    country, region, channel, inventory_id = auction.country, auction.region, auction.channel, auction.inventory_id
+    one = (
+        *_facts_as_they_are(auction),
+        exchange.name,
+        f"{country}/{region}" if region else "",
+        inventory_id if channel == "app" else "",
+        hour_of_week(now_s, auction.utc_offset_min),
     )
+    several = (
+        (auction.domain, inventory_id) if channel == "site" else (),
+        auction.categories,
+        auction.segments | profile.segments if profile else auction.segments,
+        auction.venue_types,
+    )
+    return Facts(one, several, auction, exchange, bool(auction.profile_keys))
 
 
 def hour_of_week(now_s: float, utc_offset_min: int | None) -> int:
@@ -152,14 +112,20 @@ def hour_of_week(now_s: float, utc_offset_min: int | None) -> int:
     return (int(now_s + utc_offset_min * 60) // 3600 + 3 * 24) % HOURS_A_WEEK
 
 
-def _places(names: Iterable[str]) -> set[str]:
-    """Ids of sites as they are, domains in their one spelling too."""
-    return {name for each in names for name in (each, bare_domain(each)) if name}
+def wanted(name: str, values: Iterable[Any]) -> Iterable[Any]:
+    """What a campaign may name to ask for one of these values of a fact."""
+    widen = _WANTED.get(name)
+    return values if widen is None else widen(values)
 
 
-def _with_wider(venues: frozenset[str]) -> Iterable[str]:
+def unwanted(name: str, values: Iterable[Any]) -> Iterable[Any]:
+    """What it may name to keep away from one of them."""
+    return _sites_and_above(values) if name == "sites" else wanted(name, values)
+
+
+def _with_wider(venues: Values) -> Values:
     """ "retail.gas_stations" is also "retail"."""
-    return [name for venue in venues for name in (venue, *_wider(venue))] if venues else ()
+    return [name for venue in venues for name in (venue, *_wider(venue))]
 
 
 def _wider(venue: str) -> Iterator[str]:
@@ -168,75 +134,119 @@ def _wider(venue: str) -> Iterator[str]:
         yield venue
 
 
-def _with_parents(categories: frozenset[str]) -> frozenset[str]:
+def _with_parents(categories: Values) -> Values:
     """ "IAB1-2" is also "IAB1"."""
-    if not categories:
-        return NOTHING
-    return categories.union([category.split("-")[0] for category in categories if "-" in category])
+    return {name for category in categories for name in (category, category.split("-")[0])}
+
+
+def _app_ids(bundles: Values) -> Values:
+    return map(app_id, bundles)
+
+
+def _sites(names: Values) -> Values:
+    """A site's domain in its one spelling, and its id."""
+    domain, *ids = names or ("",)
+    return [bare_domain(domain), *ids]
+
+
+def _sites_and_above(names: Values) -> Values:
+    """To keep away from a domain is to keep away from all below it."""
+    return [
+        name for place, each in enumerate(names) for name in (and_above(bare_domain(each)) if place == 0 else (each,))
+    ]
+
+
+_WANTED: Mapping[str, Callable[[Values], Values]] = {
+    "bundle": _app_ids,
+    "sites": _sites,
+    "categories": _with_parents,
+    "venues": _with_wider,
+}
+
+
+class Parts:
+    """A compiled catalog, opened: what its shards share."""
+
+    def __init__(self, sections: Sections) -> None:
+        self._sections = sections
+        head = orjson.loads(sections["head"])
+        self.count: int = head["campaigns"]
+        self.thresholds: Mapping[str, Sequence[str]] = head["thresholds"]
+        read = Codec(CreativeSpec).read
+        self.specs = Specs(list(map(read, head["specs"])), head["first users"], self.table("sizes"))
+        self.figures = sections["circles"]
+        self.places = self.table("id")
+
+    def table(self, name: str) -> Table:
+        return Table(self._sections[f"table {name}"])
+
+    def masks(self, name: str, start: int, end: int) -> Masks:
+        anywhere = 0
+        if (bits := self._sections.get(f"open {name}")) is not None:
+            anywhere = int.from_bytes(bits[start >> 3 : (end + 7) >> 3], "little")
+        return Masks(self.table(name), start, end, anywhere)
 
 
 class Shard:
-    """The bitmaps of a run of campaigns."""
+    """The bitmaps of the campaigns [start, end). `start` is a multiple of 8."""
 
-    def __init__(self, campaigns: Sequence[Campaign]) -> None:
-        self.campaigns = tuple(campaigns)
-        self.everyone = (1 << len(campaigns)) - 1
+    def __init__(self, parts: Parts, start: int, end: int) -> None:
+        def masks(name: str) -> Masks:
+            return parts.masks(name, start, end)
+
+        self.start, self.count = start, end - start
+        self.everyone = everyone = (1 << (end - start)) - 1
+        self._limit = max(64, KEPT_BYTES // ((end - start) // 8 + 64))
         # Dimensions that no campaign uses are left out: they would let everyone through.
-        one = [(name, Include(campaigns, values_of)) for name, values_of in _ONE]
-        several = [(name, Include(campaigns, values_of)) for name, values_of in _SEVERAL]
-        avoided = [(name, Masks(campaigns, values_of)) for name, values_of in _AVOIDED]
-        self.one = [(name, table.by_value, table.anywhere) for name, table in one if table.by_value]
-        self.several = [(name, table) for name, table in several if table.by_value]
-        self.avoided = [(name, table) for name, table in avoided if table.by_value]
-        self.versions = Versions(campaigns)
-        self.circles = Circles(campaigns)
-        self.deals = Masks(campaigns, lambda campaign: campaign.targeting.deals)
-        self.without_deal = mask_of(bit for bit, c in enumerate(campaigns) if not c.targeting.deals)
-        self.requiring = Masks(campaigns, lambda campaign: campaign.targeting.required_attributes).by_value
-        self.refusing = Masks(campaigns, lambda campaign: campaign.targeting.blocked_attributes).by_value
-        self.positions = Include(campaigns, lambda campaign: campaign.targeting.positions)
-        self.advertisers = Advertisers(campaigns)
-        self.by_bundle = Masks(campaigns, lambda campaign: [app_id(campaign.bundle)] if campaign.bundle else [])
-        self.ad_categories = Categories(campaigns)
-        self.roadblocks = mask_of(bit for bit, campaign in enumerate(campaigns) if campaign.roadblock)
-        self.by_seat = Masks(campaigns, lambda campaign: [campaign.seat]).by_value
-        self._compile_creatives()
+        self.included = {name: table for name in INCLUDED if (table := masks(f"in {name}"))}
+        self.avoided = {name: table for name in AVOIDED if (table := masks(f"not {name}"))}
+        self._one = [(place, self._kept(_single, name)) for place, name in enumerate(_ONE) if self._uses(name)]
+        self._several = [(place, self._kept(_set, name)) for place, name in enumerate(_SEVERAL) if self._uses(name)]
+        lowest = masks("version")
+        self.versions = Versions(masks("system"), lowest, parts.thresholds, everyone, lowest.anywhere)
+        inside = masks("circle")
+        self.circles = Circles(parts.figures, parts.table("cells"), inside, inside.anywhere)
+        self.deals = masks("deal")
+        self.without_deal, self.deals.anywhere = self.deals.anywhere, 0
+        self._deals = Kept(self.deals.of, self._limit)
+        self.requiring, self.refusing = dict(masks("requires").each()), dict(masks("refuses").each())
+        self._attributes: Kept[tuple[frozenset[str], frozenset[str]], int] = Kept(self._taking, KEPT_SLOTS)
+        self.positions = masks("position")
+        self._positions: Kept[tuple[int, ...], int] = Kept(self.positions.any_of, KEPT_SLOTS)
+        self.advertisers = Advertisers(masks("advertiser"))
+        self.by_bundle = masks("advertised app")
+        labels = [
+            Labels(family, masks(f"own {family}"), masks(f"below {family}"), masks(f"labelled {family}").of("yes"))
+            for family in FAMILIES
+        ]
+        self.ad_categories = Categories([each for each in labels if each.below], masks("for children").of("yes"))
+        self.roadblocks = masks("road-block").of("yes")
+        self.by_seat = masks("seat")
+        self.specs = parts.specs
+        self._users = Kept(masks("spec").of, self._limit)
+        self._having: Kept[frozenset[int], int] = Kept(self.having, self._limit)
 
-    def _compile_creatives(self) -> None:
-        """Numbers the distinct specs; creatives of a campaign become (spec number, creative)."""
-        numbers: dict[CreativeSpec, int] = {}
-        users: list[list[int]] = []
-        compiled: list[tuple[tuple[int, Creative], ...]] = []
-        for bit, campaign in enumerate(self.campaigns):
-            entries = []
-            for creative in campaign.creatives:
-                number = numbers.setdefault(creative.spec, len(numbers))
-                if number == len(users):
-                    users.append([])
-                users[number].append(bit)
-                entries.append((number, creative))
-            compiled.append(tuple(entries))
-        self.creatives = tuple(compiled)
-        self.spec_masks = [mask_of(bits) for bits in users]
-        self.specs_by_size: dict[tuple[int, int], list[tuple[int, CreativeSpec]]] = {}
-        self.specs_by_format: dict[Format, list[tuple[int, CreativeSpec]]] = {kind: [] for kind in Format}
-        for spec, number in numbers.items():
-            self.specs_by_format[spec.format].append((number, spec))
-            if spec.format is Format.BANNER:
-                self.specs_by_size.setdefault((spec.width, spec.height), []).append((number, spec))
+    def _uses(self, name: str) -> bool:
+        return name in self.included or name in self.avoided
+
+    def _kept(self, kind: Callable[[Shard, str], Callable[[Any], int]], name: str) -> Kept[Any, int]:
+        return Kept(kind(self, name), self._limit)
 
     def eligible(self, facts: Facts) -> int:
         """The campaigns that take this request, and that this request takes, whatever the slot."""
         mask = self.everyone
         one = facts.one
-        for name, by_value, anywhere in self.one:
-            mask &= by_value.get(one[name], anywhere)
-        for name, table in self.several:
-            mask &= table.any_of(facts.several[name])
-        for name, avoided in self.avoided:
-            mask &= ~avoided.any_of(facts.avoided[name])
-        mask &= self.versions.of(one["os"], facts.os_version)
-        mask &= self.circles.of(facts.latitude, facts.longitude)
+        for place, kept in self._one:
+            mask &= kept[one[place]]
+        several = facts.several
+        for place, kept in self._several:
+            values = several[place]
+            mask &= kept[values] if len(values) <= MAX_SET else kept.make(values)
+        auction = facts.auction
+        if self.versions:
+            mask &= self.versions.of(auction.os, auction.os_version)
+        if self.circles:
+            mask &= self.circles.of(auction.latitude, auction.longitude)
         return mask and self._allowed(mask, facts)
 
     def _allowed(self, mask: int, facts: Facts) -> int:
@@ -253,76 +263,84 @@ class Shard:
         if auction.blocked_domains:
             mask &= ~self.advertisers.blocked(auction.blocked_domains)
         if auction.blocked_bundles:
-            mask &= ~self.by_bundle.any_of(map(app_id, auction.blocked_bundles))
-        if auction.allowed_seats or auction.blocked_seats:
-            mask &= self._seated(facts)
+            mask &= ~self.by_bundle.any_of_many(map(app_id, auction.blocked_bundles))
+        if auction.allowed_seats:
+            mask &= self._seated(auction.allowed_seats, facts.exchange.seats)
+        if auction.blocked_seats:
+            mask &= ~self._seated(auction.blocked_seats, facts.exchange.seats)
         return mask
 
-    def _seated(self, facts: Facts) -> int:
-        allowed, blocked = facts.auction.allowed_seats, facts.auction.blocked_seats
-        mask = 0
-        for seat, campaigns in self.by_seat.items():
-            name = facts.exchange.seats.get(seat, seat)
-            if name not in blocked and (not allowed or name in allowed):
-                mask |= campaigns
-        return mask
+    def _seated(self, listed: frozenset[str], names: Mapping[str, str]) -> int:
+        """The campaigns whose seat the exchange knows by one of the listed names."""
+        own = [seat for seat in listed if seat not in names]
+        return self.by_seat.any_of_many([*own, *(seat for seat, name in names.items() if name in listed)])
 
     def offered(self, slot: Slot, facts: Facts) -> int:
         """The campaigns that take the slot's deals, position and attributes."""
         mask = 0 if slot.private else self.without_deal
         if slot.deals:
-            mask |= self.deals.any_of([deal.id for deal in slot.deals])
-        if self.positions.by_value:
-            mask &= self.positions.any_of({offer.position for offer in (slot.banner, slot.video, slot.audio) if offer})
+            mask |= self.with_deal([deal.id for deal in slot.deals])
+        if self.positions:
+            offers = (slot.banner, slot.video, slot.audio)
+            mask &= self._positions[tuple([offer.position for offer in offers if offer is not None])]
         if self.requiring or self.refusing:
             present = slot_attributes(slot, facts)
-            for attribute, campaigns in self.refusing.items():
-                if attribute in present:
-                    mask &= ~campaigns
-            if slot.is_pod and facts.exchange.hears_places:
-                present |= _places_to_ask_for(slot)
-            for attribute, campaigns in self.requiring.items():
-                if attribute not in present:
-                    mask &= ~campaigns
+            asks = slot.is_pod and facts.exchange.hears_places
+            mask &= self._attributes[present, _places_to_ask_for(slot) if asks else NOTHING]
         return mask
 
-    def fitting(self, slot: Slot, languages: frozenset[str], strict_sizes: bool = False) -> frozenset[int]:
-        """The numbers of the creative specs that the slot takes. `languages`: ranges allowed for creatives, empty =
-        any; `strict_sizes`: banners in a size that the slot names only, no range or ratio of sizes."""
-        offered: list[tuple[int, CreativeSpec]] = []
-        if (banner := slot.banner) is not None:
-            if (banner.width_range is not None or banner.ratios) and not strict_sizes:
-                offered += self.specs_by_format[Format.BANNER]
-            else:
-                for size in banner.sizes:
-                    offered += self.specs_by_size.get(size, ())
-        if slot.video is not None:
-            offered += self.specs_by_format[Format.VIDEO]
-        if slot.audio is not None:
-            offered += self.specs_by_format[Format.AUDIO]
-        if slot.native is not None:
-            offered += self.specs_by_format[Format.NATIVE]
-        if languages:
-            offered = [entry for entry in offered if not languages.isdisjoint(ranges_over(entry[1].language))]
-        return frozenset([number for number, spec in offered if fits(spec, slot)])
+    def with_deal(self, deal_ids: Iterable[str]) -> int:
+        """The campaigns that bid with one of these deals."""
+        mask = 0
+        for deal_id in deal_ids:
+            mask |= self._deals[deal_id]
+        return mask
+
+    def _taking(self, attributes: tuple[frozenset[str], frozenset[str]]) -> int:
+        """The campaigns that take a slot which has these of `SLOT_ATTRIBUTES`, and those if a bid asks for them."""
+        present, to_ask_for = attributes
+        mask = self.everyone
+        for name in present & self.refusing.keys():
+            mask &= ~self.refusing[name]
+        for name in self.requiring.keys() - present - to_ask_for:
+            mask &= ~self.requiring[name]
+        return mask
+
+    def fitting(self, slot: Slot, languages: frozenset[str], strict_sizes: bool = False) -> tuple[int, frozenset[int]]:
+        """The campaigns with a creative that the slot takes, and the numbers of the specs that it takes; see
+        `Specs.fitting`."""
+        numbers = self.specs.fitting(slot, languages, strict_sizes, self.start + self.count)
+        return self._having[numbers], numbers
 
     def having(self, specs: Iterable[int]) -> int:
         """The campaigns that have a creative of one of these specs."""
         mask = 0
         for number in specs:
-            mask |= self.spec_masks[number]
+            mask |= self._users[number]
         return mask
 
 
-def app_id(text: str) -> str:
-    """An app's id as it is compared: in lower case, Apple's without the "id" of its store's URLs."""
-    name = text.strip().lower()
-    return name[2:] if name[:2] == "id" and name[2:].isdigit() else name
+def _single(shard: Shard, name: str) -> Callable[[Any], int]:
+    """Who takes one value of a fact."""
+    taking = _set(shard, name)
+    return lambda value: taking((value,))
 
 
-def slot_attributes(slot: Slot, facts: Facts) -> set[str]:
+def _set(shard: Shard, name: str) -> Callable[[Any], int]:
+    """Who takes a set of values."""
+    everyone, included, avoided = shard.everyone, shard.included.get(name), shard.avoided.get(name)
+
+    def taking(values: Values) -> int:
+        mask = everyone if included is None else included.any_of(wanted(name, values))
+        refusing = 0 if avoided is None else avoided.any_of(unwanted(name, values))
+        return mask & ~refusing if refusing else mask
+
+    return taking
+
+
+def slot_attributes(slot: Slot, facts: Facts) -> frozenset[str]:
     """Which of `SLOT_ATTRIBUTES` this slot has."""
-    present = {
+    present = frozenset(
         name
         for name, is_so in (
             ("interstitial", slot.interstitial),
@@ -335,7 +353,7 @@ def slot_attributes(slot: Slot, facts: Facts) -> set[str]:
             ("known_user", facts.user_known),
         )
         if is_so
-    }
+    )
     media = slot.video or slot.audio
     return present if media is None else present.union(_media_attributes(media))
 
@@ -358,8 +376,8 @@ def _media_attributes(media: MediaOffer) -> Iterator[str]:
             yield "first_in_pod" if pod.place == FIRST else "last_in_pod"
 
 
-def _places_to_ask_for(slot: Slot) -> set[str]:
+def _places_to_ask_for(slot: Slot) -> frozenset[str]:
     """Of a dynamic pod: a bid may be for its first or last place alone (section 7.6)."""
     media = slot.video or slot.audio
     pod = None if media is None else media.pod
-    return set() if pod is None else {name for name, place in PLACES_IN_POD.items() if place in pod.open_places}
+    return NOTHING if pod is None else frozenset([n for n, place in PLACES_IN_POD.items() if place in pod.open_places])

@@ -11,7 +11,6 @@ from itertools import pairwise
 
 from bidder.domain import (
     AUDIO,
-    NO_CODES,
     VIDEO,
     Auction,
     Campaign,
@@ -25,9 +24,11 @@ from bidder.domain import (
     Slot,
 )
 from bidder.stages.bitmaps import bits_of
+from bidder.stages.compiled import compiled, specs_of
 from bidder.stages.fit import has_playable_file
-from bidder.stages.floors import floor_of, reachable
-from bidder.stages.shard import Facts, Shard, facts_of
+from bidder.stages.floors import floor_of, floors_differ, lowest_maximum, reachable
+from bidder.stages.shard import Facts, Parts, Shard, facts_of
+from bidder.stages.tables import Kept, Sections
 
 HEAD_CAMPAIGNS = 4096
 """Campaigns of the first shard: masks of 512 bytes, and enough for nearly every request."""
@@ -47,20 +48,59 @@ MAX_KINDS = 4
 WITHOUT_DEAL: tuple[Deal | None, ...] = (None,)
 
 
+Entry = tuple[Campaign, tuple[tuple[int, Creative], ...]]
+"""A campaign, and its creatives with the numbers of their specs."""
+
+KEPT_CAMPAIGNS = 2048
+"""Campaigns kept as objects, and as many again of an older generation: those that stand first are asked for always."""
+
+
 class CampaignIndex:
-    """All campaigns, compiled. Immutable: a new catalog makes a new index."""
+    """All campaigns, compiled. Immutable but for what it keeps: a new catalog makes a new index.
 
-    __slots__ = ("campaigns", "shards")
+    `sections`: what `compiled` wrote of `campaigns`, which are read one by one when they are needed. `head` and `tail`:
+    campaigns of the first shard and of each further one, multiples of 8."""
 
-    def __init__(self, campaigns: Sequence[Campaign]) -> None:
-        self.campaigns = tuple(campaigns)
-        bounds = [0, *range(HEAD_CAMPAIGNS, len(self.campaigns), TAIL_CAMPAIGNS), len(self.campaigns)]
-        self.shards = tuple(Shard(self.campaigns[start:end]) for start, end in pairwise(bounds) if end > start)
+    __slots__ = ("_numbers", "_places", "campaigns", "entries", "shards")
+
+    def __init__(
+        self,
+        sections: Sections,
+        campaigns: Sequence[Campaign],
+        head: int = HEAD_CAMPAIGNS,
+        tail: int = TAIL_CAMPAIGNS,
+    ) -> None:
+        parts = Parts(sections)
+        self.campaigns = campaigns
+        self._places = parts.places
+        self._numbers = {spec: number for number, spec in enumerate(parts.specs.all)}
+        self.entries: Kept[int, Entry] = Kept(self._entry, KEPT_CAMPAIGNS)
+        bounds = [0, *range(head, parts.count, tail), parts.count]
+        self.shards = tuple(Shard(parts, start, end) for start, end in pairwise(bounds) if end > start)
+
+    def place(self, campaign_id: str) -> int | None:
+        """Where a campaign stands, the best at 0; None: there is no such campaign."""
+        return next(iter(self._places.numbers(campaign_id)), None)
+
+    def campaign(self, campaign_id: str) -> Campaign | None:
+        place = self.place(campaign_id)
+        return None if place is None else self.entries[place][0]
+
+    def let_go(self, count: int) -> bool:
+        """Forget up to `count` of the campaigns that are kept as objects; whether there were any."""
+        return self.entries.let_go(count)
+
+    def _entry(self, place: int) -> Entry:
+        campaign = self.campaigns[place]
+        return campaign, tuple([(self._numbers[creative.spec], creative) for creative in campaign.creatives])
 
 
-def compile_index(campaigns: Sequence[Campaign]) -> CampaignIndex:
-    """`campaigns`, which stand best first, as bitmaps."""
-    return CampaignIndex(campaigns)
+def compile_index(
+    campaigns: Sequence[Campaign], head: int = HEAD_CAMPAIGNS, tail: int = TAIL_CAMPAIGNS
+) -> CampaignIndex:
+    """The index of campaigns that are there as objects and stand best first."""
+    sections = {name: memoryview(part) for name, part in compiled(campaigns, specs_of(campaigns))}
+    return CampaignIndex(sections, tuple(campaigns), head, tail)
 
 
 def target(
@@ -106,9 +146,11 @@ class _Search:
     __slots__ = (
         "eligible",
         "facts",
+        "floors_differ",
         "found",
         "index",
         "is_pod",
+        "least",
         "looked_at",
         "now_s",
         "offered",
@@ -141,10 +183,13 @@ class _Search:
         self.eligible = eligible  # by shard: the campaigns that take the request; shared by its slots
         self.offered: dict[int, tuple[int, frozenset[int]]] = {}  # by shard: those that take the slot; fitting specs
         self.found: list[Candidate] = []
-        self.seen: set[int] = set()  # campaigns, by identity, that have a candidate, where the slot has deals
+        self.seen: set[int] = set()  # places of campaigns that have a candidate, where the slot has deals
         self.looked_at = 0
+        video, audio = slot.video, slot.audio
+        self.least: dict[str, int | float] = {}  # by currency: the slot's floor
+        self.floors_differ = floors_differ(slot)
         self.is_pod = slot.is_pod
-        self.varied = self.is_pod or (slot.banner, slot.video, slot.audio, slot.native).count(None) < 3
+        self.varied = self.is_pod or (slot.banner, video, audio, slot.native).count(None) < 3
 
     def run(self, wanted: int) -> list[Candidate]:
         """Guaranteed deals first, then other deals, then the open auction: where the slot has deals, these may take
@@ -166,7 +211,7 @@ class _Search:
         for number, shard in enumerate(self.index.shards):
             if len(self.found) >= wanted:
                 return
-            mask = shard.without_deal if deal_ids is None else shard.deals.any_of(deal_ids)
+            mask = shard.without_deal if deal_ids is None else shard.with_deal(deal_ids)
             if not mask:
                 continue
             if number not in self.offered:
@@ -176,24 +221,24 @@ class _Search:
                 if self.looked_at >= MAX_LOOKED_AT:
                     return
                 self.looked_at += 1
-                self._look(shard.campaigns[bit], shard.creatives[bit], fitting)
+                self._look(shard.start + bit, fitting)
                 if len(self.found) >= wanted:
                     return
 
     def _offered(self, number: int, shard: Shard) -> tuple[int, frozenset[int]]:
-        if number not in self.eligible:
-            self.eligible[number] = shard.eligible(self.facts)
-        mask = self.eligible[number]
+        mask, fitting = shard.fitting(self.slot, self.facts.auction.allowed_languages, self.strict_sizes)
         mask = mask and mask & shard.offered(self.slot, self.facts)
-        if not mask:
-            return 0, NO_CODES
-        fitting = shard.fitting(self.slot, self.facts.auction.allowed_languages, self.strict_sizes)
-        return (mask & shard.having(fitting) if fitting else 0), fitting
+        if mask and number not in self.eligible:
+            self.eligible[number] = shard.eligible(self.facts)
+        return mask and mask & self.eligible[number], fitting
 
-    def _look(self, campaign: Campaign, creatives: Sequence[tuple[int, Creative]], fitting: frozenset[int]) -> None:
+    def _look(self, place: int, fitting: frozenset[int]) -> None:
         """Adds the campaign's candidates: one; where the slot takes several kinds of ad, one of each; for a pod, one of
         each duration."""
-        if not self._may_bid(campaign) or id(campaign) in self.seen:
+        campaign, creatives = self.index.entries[place]
+        if place in self.seen or not self._may_bid(campaign):
+            return
+        if not self.floors_differ and not self._reaches(campaign):
             return
         deals = self._deals_for(campaign) if campaign.targeting.deals else WITHOUT_DEAL
         kinds: list[tuple[Format, int]] = []
@@ -206,9 +251,8 @@ class _Search:
             ):
                 continue
             for deal in deals:
-                floor = floor_of(self.slot, creative.spec, deal)
-                if floor is not None and reachable(campaign, floor, self.rates):
-                    self._add(campaign, creative, deal)
+                if not self.floors_differ or self._is_reached(campaign, creative, deal):
+                    self._add(place, campaign, creative, deal)
                     if not self.varied:
                         return
                     kinds.append(kind)
@@ -216,11 +260,22 @@ class _Search:
             if len(kinds) >= MAX_KINDS:
                 return
 
-    def _add(self, campaign: Campaign, creative: Creative, deal: Deal | None) -> None:
+    def _add(self, place: int, campaign: Campaign, creative: Creative, deal: Deal | None) -> None:
         slot, spec = self.slot, creative.spec
         self.found.append(Candidate(slot, campaign, creative, deal, spec.width, spec.height))
         if slot.deals:
-            self.seen.add(id(campaign))
+            self.seen.add(place)
+
+    def _reaches(self, campaign: Campaign) -> bool:
+        """Whether the campaign's maximum is at least the slot's one floor, which is converted once for a currency."""
+        least = self.least.get(campaign.currency)
+        if least is None:
+            least = self.least[campaign.currency] = lowest_maximum(self.slot, campaign.currency, self.rates)
+        return campaign.max_cpm_micros >= least
+
+    def _is_reached(self, campaign: Campaign, creative: Creative, deal: Deal | None) -> bool:
+        floor = floor_of(self.slot, creative.spec, deal)
+        return floor is not None and reachable(campaign, floor, self.rates)
 
     def _may_bid(self, campaign: Campaign) -> bool:
         """Flight and frequency cap: what bitmaps do not say."""

@@ -18,7 +18,7 @@ from bidder.metrics import Metrics
 from bidder.pipeline import Compiled, Pipeline
 from bidder.stages.encode import Encoder
 from bidder.stages.features import FEATURES
-from bidder.stages.target import CampaignIndex
+from bidder.stages.target import CampaignIndex, compile_index
 from bidder.state.profiles import LookupCounts
 
 Make = Callable[..., Any]
@@ -29,7 +29,7 @@ PERSON = {"buyeruid": "raw-buyer-id", "id": "raw-user-id", "data": [{"segment": 
 class Catalog:
     def __init__(self, campaigns: Sequence[Any]) -> None:
         self.current = self
-        self.index = Compiled(CampaignIndex(campaigns), Encoder("https://notice.example"))
+        self.index = Compiled(compile_index(campaigns), Encoder("https://notice.example"))
 
 
 class Profiles:

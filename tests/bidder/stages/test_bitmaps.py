@@ -10,7 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bidder.domain import Campaign, Circle, Goal, GoalKind, Targeting
-from bidder.stages.bitmaps import Circles, Include, Masks, Versions, bits_of, distance_km, mask_of, version_of
+from bidder.stages.bitmaps import bits_of, mask_of
+from bidder.stages.circles import distance_km
+from bidder.stages.target import compile_index
+from bidder.stages.versions import version_of
 
 Make = Callable[..., Any]
 
@@ -28,12 +31,12 @@ def test_include_lets_through_who_names_the_value_or_none(make_campaign: Make) -
         make_campaign("1", countries=frozenset({"USA"})),
         make_campaign("2", countries=frozenset({"USA", "DEU"})),
     ]
-    include = Include(campaigns, lambda campaign: campaign.targeting.countries)
+    shard = compile_index(campaigns).shards[0]
+    include = shard.included["country"]
     assert list(bits_of(include.of("USA"))) == [0, 1, 2]
     assert list(bits_of(include.of("DEU"))) == [0, 2]
     assert list(bits_of(include.of(""))) == [0]
     assert list(bits_of(include.any_of(["FRA", "DEU"]))) == [0, 2]
-    assert list(bits_of(Masks(campaigns, lambda c: c.targeting.countries).any_of(["USA", "FRA"]))) == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +54,7 @@ def test_a_lowest_version_holds_for_its_system_only(make_campaign: Make) -> None
         make_campaign("1", os_min_versions=(("ios", "15"),)),
         make_campaign("2", os_min_versions=(("ios", "16.2"), ("android", "12"))),
     ]
-    versions = Versions(campaigns)
+    versions = compile_index(campaigns).shards[0].versions
     assert versions.of("ios", "14.9") == 0b001
     assert versions.of("ios", "15.0") == 0b011
     assert versions.of("ios", "16.2") == 0b111
@@ -68,12 +71,13 @@ def test_circles_agree_with_the_distance(lat: float, lon: float, km: float, at_l
     goal = Goal(GoalKind.CPM, 1)
     campaign = Campaign("1", "a", "s", (), goal, 1, "USD", 0.1, targeting, ())
     inside = distance_km(at_lat, at_lon, lat, lon) <= km
-    assert bool(Circles([campaign]).of(at_lat, at_lon)) is inside
+    assert bool(compile_index([campaign]).shards[0].circles.of(at_lat, at_lon)) is inside
 
 
 def test_without_a_position_only_campaigns_without_circles_pass(make_campaign: Make) -> None:
     """Unknown is outside."""
     campaigns = [make_campaign("0"), make_campaign("1", circles=(Circle(52.5, 13.4, 20),))]
-    assert Circles(campaigns).of(None, None) == 0b01
-    assert Circles(campaigns).of(52.51, 13.41) == 0b11
-    assert Circles(campaigns).of(48.1, 11.6) == 0b01
+    circles = compile_index(campaigns).shards[0].circles
+    assert circles.of(None, None) == 0b01
+    assert circles.of(52.51, 13.41) == 0b11
+    assert circles.of(48.1, 11.6) == 0b01

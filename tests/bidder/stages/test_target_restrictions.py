@@ -257,9 +257,9 @@ def test_strict_sizes_leave_no_range(make_campaign: Make) -> None:
     flexible = Slot("1", banner=BannerOffer(ratios=((6, 5, 300),)))
     named = Slot("1", banner=BannerOffer(sizes=(SIZE,), width_range=(1, 2), height_range=(1, 2)))
     for slot in (ranged, flexible):
-        assert shard.fitting(slot, frozenset())
-        assert not shard.fitting(slot, frozenset(), strict_sizes=True)
-    assert shard.fitting(named, frozenset(), strict_sizes=True)
+        assert shard.fitting(slot, frozenset())[1]
+        assert not shard.fitting(slot, frozenset(), strict_sizes=True)[1]
+    assert shard.fitting(named, frozenset(), strict_sizes=True)[1]
 
 
 # -- any campaigns, any request --------------------------------------------------------------------------------------

@@ -1,0 +1,75 @@
+"""The specs of a catalog's creatives: which of them a slot takes.
+
+The rule kept here: a spec is held against a slot once, whatever the number of creatives that share it, and again only
+for a slot that asks something else. Specs stand in the order of the best campaign that has one, so that those of the
+head are held against a slot first, and those of the tail only if the tail is searched.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Hashable, Iterator, Sequence
+
+from bidder.domain import NO_CODES, CreativeSpec, Format, Slot
+from bidder.stages.compiled import size_key
+from bidder.stages.fit import Offers, fits
+from bidder.stages.languages import ranges_over
+from bidder.stages.tables import Kept, Table
+
+KEPT_OFFERS = 1024
+
+
+class Specs:
+    """`first_users`: for each spec, the place of the best campaign that has it, rising. `numbers`: by format, and for
+    banners by size."""
+
+    __slots__ = ("_first_users", "_kept", "_numbers", "_offers", "all")
+
+    def __init__(self, specs: Sequence[CreativeSpec], first_users: Sequence[int], numbers: Table) -> None:
+        self.all = specs
+        self._first_users, self._numbers = first_users, numbers
+        self._offers = Offers(specs)
+        self._kept: Kept[Hashable, tuple[int, frozenset[int]]] = Kept(_never, KEPT_OFFERS)
+
+    def fitting(self, slot: Slot, languages: frozenset[str], strict_sizes: bool, end: int) -> frozenset[int]:
+        """The numbers of the specs that the slot takes, of those that campaigns before `end` have. `languages`: ranges
+        allowed for creatives, empty = any; `strict_sizes`: banners in a size that the slot names only, no range or
+        ratio of sizes."""
+        offer = (self._offers.key(slot), languages, strict_sizes)
+        known, fitting = self._kept.get(offer) or self._kept.find(offer) or (0, NO_CODES)
+        if known < end:
+            first, last = bisect_left(self._first_users, known), bisect_left(self._first_users, end)
+            more = [
+                number
+                for number in self._asked(slot, strict_sizes)
+                if first <= number < last
+                and (not languages or not languages.isdisjoint(ranges_over(self.all[number].language)))
+                and fits(self.all[number], slot)
+            ]
+            fitting = fitting.union(more) if more else fitting
+            self._kept.keep(offer, (end, fitting))
+        return fitting
+
+    def _asked(self, slot: Slot, strict_sizes: bool) -> Iterator[int]:
+        """The specs that have one of the slot's formats, and where it names them its sizes."""
+        if (banner := slot.banner) is not None:
+            if (banner.width_range is not None or banner.ratios) and not strict_sizes:
+                yield from self.of_format(Format.BANNER)
+            else:
+                for width, height in banner.sizes:
+                    yield from self.of_size(width, height)
+        for kind, offer in ((Format.VIDEO, slot.video), (Format.AUDIO, slot.audio), (Format.NATIVE, slot.native)):
+            if offer is not None:
+                yield from self.of_format(kind)
+
+    def of_format(self, kind: Format) -> Sequence[int]:
+        """The numbers of the specs of this format."""
+        return self._numbers.numbers(kind.name)
+
+    def of_size(self, width: int, height: int) -> Sequence[int]:
+        """The numbers of the banner specs of this size."""
+        return self._numbers.numbers(size_key(width, height))
+
+
+def _never(_: Hashable) -> tuple[int, frozenset[int]]:
+    raise KeyError("an offer is no key to its slot")

@@ -72,6 +72,7 @@ class CatalogStore(Generic[T]):
         except SourceError as error:
             raise CatalogError(str(error)) from error
         self.current = await self._open(delivery, image)
+        self._rejected = ""
         self._watcher = asyncio.create_task(self._watch(), name="catalog-watcher")
 
     async def aclose(self) -> None:
@@ -122,12 +123,9 @@ class CatalogStore(Generic[T]):
         return None
 
     async def _open(self, delivery: Delivery, image: bytes) -> Catalog[T]:
-        if delivery.error:
-            self._rejected, self._seen = delivery.fingerprint, delivery.stamp if delivery.settled else ""
-            raise CatalogError(delivery.error)
-        catalog = await asyncio.to_thread(open_catalog, delivery, image, self._source.uri, self._make_index)
         self._seen = delivery.stamp if delivery.settled else ""
-        return catalog
+        self._rejected = delivery.fingerprint  # until it proves to be good
+        return await asyncio.to_thread(open_catalog, delivery, image, self._source.uri, self._make_index)
 
     def _swap(self, catalog: Catalog[T]) -> None:
         replaced, self.current = self.current, catalog

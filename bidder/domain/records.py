@@ -11,7 +11,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from operator import attrgetter
 from types import NoneType, UnionType
-from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 
@@ -58,6 +58,8 @@ def _steps(kind: Any, shared: Mapping[type, Shared[Any]]) -> tuple[_Step | None,
     if isinstance(kind, type) and issubclass(kind, Enum):
         return (lambda member: member.value), kind
     origin, inner = get_origin(kind), get_args(kind)
+    if origin is Literal and all(isinstance(each, _SCALARS) for each in inner):
+        return None, None
     if origin in (Union, UnionType) and len(inner) == 2 and NoneType in inner:
         [one] = [each for each in inner if each is not NoneType]
         return _optional(*_steps(one, shared))

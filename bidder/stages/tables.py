@@ -39,8 +39,7 @@ def pack(numbers_by_value: Mapping[Value, Sequence[int]], count: int) -> bytes:
     size = 4 << max(0, (_SLOTS_A_KEY * len(numbers_by_value) // 4).bit_length())
     slots = array("I", bytes(4 * size))
     entries = bytearray()
-    for value, numbers in numbers_by_value.items():
-        key = key_of(value)
+    for key, numbers in sorted((key_of(value), numbers) for value, numbers in numbers_by_value.items()):
         place = crc32(key) & (size - 1)
         while slots[place]:
             place = (place + 1) & (size - 1)

@@ -105,7 +105,7 @@ async def client() -> InferenceClient:
 @pytest.fixture
 def store(tmp_path: Path) -> CatalogStore[int]:
     """A catalog store as it is an hour after it has loaded two campaigns."""
-    store: CatalogStore[int] = CatalogStore(tmp_path / "catalog.json", len)
+    store: CatalogStore[int] = CatalogStore(tmp_path / "catalog.json", lambda _, campaigns: len(campaigns))
     two: tuple[object, ...] = (object(), object())
     store.current = Catalog("7", "catalog.json", "0123456789ab", time.time() - 3600, two, 2)  # type: ignore[arg-type]
     return store

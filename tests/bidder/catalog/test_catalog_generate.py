@@ -53,7 +53,7 @@ def test_shares_are_plausible(campaigns: list[Campaign]) -> None:
 
 def test_few_kinds_of_creative_serve_all_campaigns(campaigns: list[Campaign]) -> None:
     """Distinct specs stay few, as in life."""
-    specs = {id(creative.spec) for campaign in campaigns for creative in campaign.creatives}
+    specs = {creative.spec for campaign in campaigns for creative in campaign.creatives}
     assert 40 < len(specs) < 400
 
 
@@ -65,7 +65,7 @@ async def test_a_catalog_is_written_to_a_file_and_loads(tmp_path: Path, name: st
     data = path.read_bytes()
     assert (gzip.decompress(data) if name.endswith(".gz") else data) == b"".join(generate(100, 1))
     assert os.listdir(tmp_path) == [name]
-    assert len((await load(path, len)).campaigns) == 100
+    assert len((await load(path, lambda _, campaigns: len(campaigns))).campaigns) == 100
 
 
 @pytest.mark.parametrize("count", [0, -1, 1_000_001])

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bidder.catalog import CatalogError
 from bidder.catalog.reader import read_catalog
 from bidder.domain import (
     Circle,
@@ -236,16 +235,6 @@ def test_secure_follows_from_the_urls_unless_said(
     assert read_catalog(document(campaign))[1][0].creatives[0].spec.secure is secure
 
 
-def test_equal_specs_are_one_object(numbered: Callable[[int], list[Json]], document: Document) -> None:
-    """Fifty campaigns with the same four kinds of creative share four specs and one set of countries."""
-    campaigns = numbered(50)
-    for made in campaigns:
-        made["targeting"] = {"geo": {"countries": ["USA", "CAN"]}}
-    _, read = read_catalog(document(*campaigns))
-    assert len({id(creative.spec) for campaign in read for creative in campaign.creatives}) == 4
-    assert len({id(campaign.targeting.countries) for campaign in read}) == 1
-
-
 @pytest.mark.parametrize(
     ("written", "micros"),
     [
@@ -314,16 +303,6 @@ def test_text_beyond_ascii_and_a_byte_order_mark_are_read(campaign: Json, docume
     data = b"\xef\xbb\xbf" + document(campaign).decode("unicode_escape").encode()
     data = data.replace(b'<a href="${CLICK_URL}">', b"<a>")
     assert read_catalog(data)[1][0].creatives[3].title == "新しい料金プラン"
-
-
-def test_reading_can_be_stopped_from_outside(numbered: Callable[[int], list[Json]], document: Document) -> None:
-    """A reader that is told to stop does so with an error, not with half a catalog."""
-    import threading
-
-    stop = threading.Event()
-    stop.set()
-    with pytest.raises(CatalogError, match="reading was stopped"):
-        read_catalog(document(*numbered(3)), stop=stop)
 
 
 def test_problems_below_the_limit_are_all_shown() -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from bidder.catalog import Catalog, CatalogError, CatalogStore
 from bidder.domain import Campaign
+from bidder.stages.tables import Sections
 
 Json = dict[str, Any]
 Document = Callable[..., bytes]
@@ -23,7 +24,7 @@ Store = CatalogStore[tuple[str, ...]]
 INTERVAL_S = 0.01
 
 
-def ids(campaigns: Sequence[Campaign]) -> tuple[str, ...]:
+def ids(_: Sections, campaigns: Sequence[Campaign]) -> tuple[str, ...]:
     return tuple(campaign.id for campaign in campaigns)
 
 
@@ -95,7 +96,7 @@ def test_a_uri_that_cannot_be_read_is_refused_when_the_store_is_made() -> None:
 
 
 async def test_a_new_document_takes_over(path: Path, campaign: Json, document: Document) -> None:
-    """A renamed file is noticed, loaded and swapped in, and the callback is told once."""
+    """A renamed file is noticed, loaded and swapped in, and the callback is handed the replaced one, once."""
     told: list[Catalog[tuple[str, ...]]] = []
     async with started(path, on_swap=told.append) as store:
         first = store.current
@@ -103,7 +104,7 @@ async def test_a_new_document_takes_over(path: Path, campaign: Json, document: D
         await until(lambda: store.reloads == 1)
         assert (store.current.version, store.current.index) == ("v2", ("k-2",))
         assert first.index == ("k-1",)
-        assert told == [store.current]
+        assert told == [first]
 
 
 async def test_a_change_that_leaves_size_and_time_alone_is_noticed(
@@ -227,12 +228,12 @@ async def test_an_index_that_cannot_be_compiled_leaves_the_last_good_catalog(
 ) -> None:
     """A failure of the compile function is a failed reload like any other."""
 
-    def compile_index(campaigns: Sequence[Campaign]) -> tuple[str, ...]:
+    def make_index(sections: Sections, campaigns: Sequence[Campaign]) -> tuple[str, ...]:
         if campaigns[0].id == "k-bad":
             raise LookupError("no such mask")
-        return ids(campaigns)
+        return ids(sections, campaigns)
 
-    store = CatalogStore(path, compile_index, interval_s=3600)
+    store = CatalogStore(path, make_index, interval_s=3600)
     try:
         await store.start()
         replace(path, document(campaign | {"id": "k-bad"}))

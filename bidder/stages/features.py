@@ -15,7 +15,6 @@ from zlib import crc32
 
 from bidder.domain import MICROS, Auction, Candidate, Exchange, Profile, Rates, Rows, Slot
 from bidder.stages.shard import hour_of_week
-from bidder.stages.versions import version_of
 
 CONTEXT = (
     "hour_sin",

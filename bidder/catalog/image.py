@@ -95,8 +95,7 @@ class Image:
     CatalogError: it is none, is damaged, or was made by another version of the bidder."""
 
     def __init__(self, data: bytes | mmap.mmap, name: str) -> None:
-        view = memoryview(data)
-        self.sections = _checked(view, name)
+        self.sections = _checked(data, name)
         self.version: str = orjson.loads(self.sections["about"])["version"]
         self.campaigns: Sequence[Campaign] = Records(self.sections)
 
@@ -114,16 +113,15 @@ def map_image(path: str) -> Image:
             os.close(descriptor)
     except (OSError, ValueError) as error:  # ValueError: it is empty
         raise CatalogError(f"{path}: {error}") from error
-    image = Image(mapped, path)
-    mapped.madvise(mmap.MADV_DONTNEED)  # checking it has touched all of it
-    return image
+    return Image(mapped, path)
 
 
 def is_image(data: bytes) -> bool:
     return data.startswith(MAGIC)
 
 
-def _checked(view: memoryview, name: str) -> Mapping[str, memoryview]:
+def _checked(data: bytes | mmap.mmap, name: str) -> Mapping[str, memoryview]:
+    view = memoryview(data)
     if len(view) < _HEAD.size or view[: len(MAGIC)] != MAGIC:
         raise CatalogError(f"{name}: not a compiled catalog")
     _, length, start, directory_length, checksum = _HEAD.unpack_from(view)
@@ -132,6 +130,8 @@ def _checked(view: memoryview, name: str) -> Mapping[str, memoryview]:
     found = 0
     for at in range(_HEAD.size, length, _PIECE):
         found = crc32(view[at : at + _PIECE], found)
+        if isinstance(data, mmap.mmap):
+            data.madvise(mmap.MADV_DONTNEED)  # looking at it has brought it in
     if found != checksum:
         raise CatalogError(f"{name}: the compiled catalog is damaged: its checksum is wrong")
     directory = orjson.loads(view[start : start + directory_length])

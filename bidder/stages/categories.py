@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from importlib.resources import files
 from types import MappingProxyType
 
@@ -167,47 +168,47 @@ def labels_by(family: str, bits_by_category: Mapping[str, Sequence[int]]) -> tup
 class Categories:
     """Which campaigns a request's block and allow lists of categories let through."""
 
-    __slots__ = ("_allowed", "_families", "_not_blocked", "suitable_for_children")
+    __slots__ = ("_allowed", "_not_blocked", "suitable_for_children")
 
     def __init__(self, families: Iterable[Labels], suitable_for_children: int) -> None:
-        self._families = {labels.family: labels for labels in families}
+        by_name = {labels.family: labels for labels in families}
         self.suitable_for_children = suitable_for_children
         # Publishers send the same list again and again: 10 µs saved for one of 20. A hostile list is not kept.
-        self._not_blocked: Kept[_Listed, int] = Kept(self._find_not_blocked, KEPT_LISTS)
-        self._allowed: Kept[_Listed, int] = Kept(self._find_allowed, KEPT_LISTS)
+        self._not_blocked: Kept[_Listed, int] = Kept(partial(_not_blocked, by_name), KEPT_LISTS)
+        self._allowed: Kept[_Listed, int] = Kept(partial(_allowed, by_name), KEPT_LISTS)
 
     def not_blocked(self, taxonomy: int, blocked: frozenset[str]) -> int:
         """The campaigns with a label in the block list's family, and none in it or below. `blocked` holds something."""
-        if len(blocked) > MAX_KEPT:
-            return self._find_not_blocked((taxonomy, blocked))
-        return self._not_blocked[taxonomy, blocked]
+        kept = self._not_blocked
+        return kept.make((taxonomy, blocked)) if len(blocked) > MAX_KEPT else kept[taxonomy, blocked]
 
     def allowed(self, taxonomy: int, allowed: frozenset[str]) -> int:
         """The campaigns whose categories, in the list's family, all are on it, or below. `allowed` is not empty."""
-        if len(allowed) > MAX_KEPT:
-            return self._find_allowed((taxonomy, allowed))
-        return self._allowed[taxonomy, allowed]
+        kept = self._allowed
+        return kept.make((taxonomy, allowed)) if len(allowed) > MAX_KEPT else kept[taxonomy, allowed]
 
-    def _find_not_blocked(self, listed: _Listed) -> int:
-        taxonomy, blocked = listed
-        mask = -1
-        for name, categories in _by_family(taxonomy, blocked).items():
-            family = self._families.get(name)
-            if family is None:
-                return 0
-            mask &= family.labelled & ~family.below.any_of_many(categories)
-        if taxonomy == 1:
-            # What is no id of Content Taxonomy 1.0 may be one of any other: it blocks wherever it is known.
-            strange = [category for category in map(str.strip, blocked) if category[:3] not in _IAB]
-            for family in self._families.values() if strange else ():
-                mask &= ~family.below.any_of_many(strange)
-        return mask
 
-    def _find_allowed(self, listed: _Listed) -> int:
-        taxonomy, allowed = listed
-        name = FAMILY_OF.get(taxonomy, "")
-        family = self._families.get(name)
-        return family.within(_by_family(taxonomy, allowed)[name]) if family is not None else 0
+def _not_blocked(families: Mapping[str, Labels], listed: _Listed) -> int:
+    taxonomy, blocked = listed
+    mask = -1
+    for name, categories in _by_family(taxonomy, blocked).items():
+        family = families.get(name)
+        if family is None:
+            return 0
+        mask &= family.labelled & ~family.below.any_of_many(categories)
+    if taxonomy == 1:
+        # What is no id of Content Taxonomy 1.0 may be one of any other: it blocks wherever it is known.
+        strange = [category for category in map(str.strip, blocked) if category[:3] not in _IAB]
+        for family in families.values() if strange else ():
+            mask &= ~family.below.any_of_many(strange)
+    return mask
+
+
+def _allowed(families: Mapping[str, Labels], listed: _Listed) -> int:
+    taxonomy, allowed = listed
+    name = FAMILY_OF.get(taxonomy, "")
+    family = families.get(name)
+    return family.within(_by_family(taxonomy, allowed)[name]) if family is not None else 0
 
 
 def _by_family(taxonomy: int, categories: frozenset[str]) -> Mapping[str, Sequence[str]]:

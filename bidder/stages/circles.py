@@ -15,7 +15,7 @@ from bidder.stages.tables import Kept, Masks, Table
 
 EARTH_RADIUS_KM = 6371.0
 MAX_CELLS = 1024
-MAX_KEPT = 64
+MAX_KEPT = 256
 WIDE = "wide"
 
 
@@ -37,11 +37,12 @@ def grid(circles: Sequence[Circle]) -> tuple[bytes, dict[str | int, list[int]]]:
 class Circles:
     """Who takes which position. `inside`: by a circle's number."""
 
-    __slots__ = ("_cells", "_figures", "_inside", "anywhere")
+    __slots__ = ("_cells", "_figures", "_inside", "_wide", "anywhere")
 
     def __init__(self, figures: memoryview, cells: Table, inside: Masks, anywhere: int) -> None:
         self._figures = figures.cast("d")
-        self._cells = cells
+        self._cells: Kept[str, tuple[int, ...]] = Kept(cells.numbers, MAX_KEPT)
+        self._wide = cells.numbers(WIDE)
         self._inside: Kept[int, int] = Kept(inside.of, MAX_KEPT)
         self.anywhere = anywhere
 
@@ -54,11 +55,10 @@ class Circles:
         mask = self.anywhere
         if latitude is None or longitude is None:
             return mask
-        for cell in (_cell(floor(latitude), floor(longitude)), WIDE):
-            for number in self._cells.numbers(cell):
-                lat, lon, radius_km = self._figures[3 * number : 3 * number + 3]
-                if distance_km(latitude, longitude, lat, lon) <= radius_km:
-                    mask |= self._inside[number]
+        for number in (*self._cells[_cell(floor(latitude), floor(longitude))], *self._wide):
+            lat, lon, radius_km = self._figures[3 * number : 3 * number + 3]
+            if distance_km(latitude, longitude, lat, lon) <= radius_km:
+                mask |= self._inside[number]
         return mask
 
 

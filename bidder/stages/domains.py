@@ -58,23 +58,20 @@ def _names(domains: tuple[str, ...]) -> frozenset[str]:
 class Advertisers:
     """The campaigns by advertiser domain."""
 
-    __slots__ = ("_by_name", "_kept")
+    __slots__ = ("_kept",)
 
     def __init__(self, by_name: Masks) -> None:
-        self._by_name = by_name
-        self._kept: Kept[frozenset[str], int] = Kept(self._blocked, KEPT_LISTS)
+        def blocked(domains: frozenset[str]) -> int:
+            mask = by_name.any_of_many(domains)
+            return mask if _plain(domains) else mask | by_name.any_of_many(map(bare_domain, domains))
+
+        self._kept: Kept[frozenset[str], int] = Kept(blocked, KEPT_LISTS)
 
     def blocked(self, domains: frozenset[str]) -> int:
         """The campaigns that advertise for one of `domains`, or for one below it. `domains`: as the request spells
         them, but in lower case."""
         # A publisher's list is the same in all its requests, and may be long. A hostile one is not kept.
-        return self._blocked(domains) if len(domains) > MAX_KEPT else self._kept[domains]
-
-    def _blocked(self, domains: frozenset[str]) -> int:
-        mask = self._by_name.any_of_many(domains)
-        if not _plain(domains):
-            mask |= self._by_name.any_of_many(map(bare_domain, domains))
-        return mask
+        return self._kept.make(domains) if len(domains) > MAX_KEPT else self._kept[domains]
 
 
 def _plain(domains: frozenset[str]) -> bool:

@@ -169,6 +169,7 @@ class Parts:
 
     def __init__(self, sections: Sections) -> None:
         self._sections = sections
+        self._tables: dict[str, Table] = {}
         head = orjson.loads(sections["head"])
         self.count: int = head["campaigns"]
         self.thresholds: Mapping[str, Sequence[str]] = head["thresholds"]
@@ -178,7 +179,10 @@ class Parts:
         self.places = self.table("id")
 
     def table(self, name: str) -> Table:
-        return Table(self._sections[f"table {name}"])
+        table = self._tables.get(name)
+        if table is None:
+            table = self._tables[name] = Table(self._sections[f"table {name}"])
+        return table
 
     def masks(self, name: str, start: int, end: int) -> Masks:
         anywhere = 0
@@ -210,7 +214,9 @@ class Shard:
         self.without_deal, self.deals.anywhere = self.deals.anywhere, 0
         self._deals = Kept(self.deals.of, self._limit)
         self.requiring, self.refusing = dict(masks("requires").each()), dict(masks("refuses").each())
-        self._attributes: Kept[tuple[frozenset[str], frozenset[str]], int] = Kept(self._taking, KEPT_SLOTS)
+        self._attributes: Kept[_Attributes, int] = Kept(
+            _taking(self.everyone, self.requiring, self.refusing), KEPT_SLOTS
+        )
         self.positions = masks("position")
         self._positions: Kept[tuple[int, ...], int] = Kept(self.positions.any_of, KEPT_SLOTS)
         self.advertisers = Advertisers(masks("advertiser"))
@@ -223,7 +229,7 @@ class Shard:
         self.roadblocks = masks("road-block").of("yes")
         self.by_seat = masks("seat")
         self.specs = parts.specs
-        self._users = Kept(masks("spec").of, self._limit)
+        self.having = _having(Kept(masks("spec").of, self._limit))
         self._having: Kept[frozenset[int], int] = Kept(self.having, self._limit)
 
     def _uses(self, name: str) -> bool:
@@ -296,28 +302,41 @@ class Shard:
             mask |= self._deals[deal_id]
         return mask
 
-    def _taking(self, attributes: tuple[frozenset[str], frozenset[str]]) -> int:
-        """The campaigns that take a slot which has these of `SLOT_ATTRIBUTES`, and those if a bid asks for them."""
-        present, to_ask_for = attributes
-        mask = self.everyone
-        for name in present & self.refusing.keys():
-            mask &= ~self.refusing[name]
-        for name in self.requiring.keys() - present - to_ask_for:
-            mask &= ~self.requiring[name]
-        return mask
-
     def fitting(self, slot: Slot, languages: frozenset[str], strict_sizes: bool = False) -> tuple[int, frozenset[int]]:
         """The campaigns with a creative that the slot takes, and the numbers of the specs that it takes; see
         `Specs.fitting`."""
         numbers = self.specs.fitting(slot, languages, strict_sizes, self.start + self.count)
         return self._having[numbers], numbers
 
-    def having(self, specs: Iterable[int]) -> int:
-        """The campaigns that have a creative of one of these specs."""
+
+_Attributes = tuple[frozenset[str], frozenset[str]]
+
+
+def _taking(everyone: int, requiring: Mapping[str, int], refusing: Mapping[str, int]) -> Callable[[_Attributes], int]:
+    """Who takes a slot which has the first of these `SLOT_ATTRIBUTES`, and the second if a bid asks for them."""
+
+    def taking(attributes: _Attributes) -> int:
+        present, to_ask_for = attributes
+        mask = everyone
+        for name in present & refusing.keys():
+            mask &= ~refusing[name]
+        for name in requiring.keys() - present - to_ask_for:
+            mask &= ~requiring[name]
+        return mask
+
+    return taking
+
+
+def _having(users: Mapping[int, int]) -> Callable[[Iterable[int]], int]:
+    """Who has a creative of one of these specs. `users`: who has one of each."""
+
+    def having(specs: Iterable[int]) -> int:
         mask = 0
         for number in specs:
-            mask |= self._users[number]
+            mask |= users[number]
         return mask
+
+    return having
 
 
 def _single(shard: Shard, name: str) -> Callable[[Any], int]:

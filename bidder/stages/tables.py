@@ -27,6 +27,7 @@ Sections = Mapping[str, memoryview]
 """A compiled catalog: its parts by name."""
 
 _ENTRY = Struct("<HBI")
+MAX_KNOWN = 1 << 14  # slots of a table whose values are held as a set, once it is asked for a long list
 _SLOTS_A_KEY = 4  # so that three of four values that are not there are told by one look
 
 
@@ -58,13 +59,14 @@ def bitmap(numbers: Iterable[int], count: int) -> bytes:
 class Table:
     """One table, read where it lies."""
 
-    __slots__ = ("_entries", "_last", "_slots")
+    __slots__ = ("_entries", "_known", "_last", "_slots")
 
     def __init__(self, data: memoryview) -> None:
         size = int.from_bytes(data[:4], "little")
         self._last = size - 1
         self._slots = data[4 : 4 + 4 * size].cast("I")
         self._entries = data[4 + 4 * size :]
+        self._known: frozenset[str] | None = None
 
     def __bool__(self) -> bool:
         return len(self._entries) > 0
@@ -95,10 +97,17 @@ class Table:
         return () if found is None else unpack_from(f"<{len(found[1]) // 4}I", found[1])
 
     def any_of(self, values: Iterable[str], start: int, end: int) -> int:
-        """The campaigns that name at least one of many values, few of which are there: 0.25 µs for one that is not."""
-        slots, last = self._slots, self._last
+        """The campaigns that name at least one of many values, few of which are there: 0.03 µs for one that is not,
+        0.25 µs in a large table, whose values are not all made texts."""
+        if self._last < MAX_KNOWN:
+            if self._known is None:
+                self._known = frozenset(self)
+            there: Iterable[str] = self._known.intersection(values)
+        else:
+            slots, last = self._slots, self._last
+            there = [each for each in values if slots[crc32(each.encode("utf-8", "surrogatepass")) & last]]
         mask = 0
-        for value in [each for each in values if slots[crc32(each.encode("utf-8", "surrogatepass")) & last]]:
+        for value in there:
             mask |= self.mask(value, start, end)
         return mask
 
@@ -121,7 +130,8 @@ NO_TABLE = Table(memoryview(pack({}, 0)))
 class Kept(dict[K, V], Generic[K, V]):
     """What was made for the keys asked for lately: `limit` to twice as many. A look-up that hits is a plain dict's.
 
-    Two generations: when the young one is full it becomes the old one, and what is asked for again moves back."""
+    Two generations: when the young one is full it becomes the old one, and what is asked for again moves back. `make`
+    does not hold who holds this: a replaced catalog must go by reference counts, since the collector passes it by."""
 
     __slots__ = ("_limit", "_old", "make")
 

@@ -73,8 +73,13 @@ class CampaignIndex:
         parts = Parts(sections)
         self.campaigns = campaigns
         self._places = parts.places
-        self._numbers = {spec: number for number, spec in enumerate(parts.specs.all)}
-        self.entries: Kept[int, Entry] = Kept(self._entry, KEPT_CAMPAIGNS)
+        numbers = {spec: number for number, spec in enumerate(parts.specs.all)}
+
+        def entry(place: int) -> Entry:
+            campaign = campaigns[place]
+            return campaign, tuple([(numbers[creative.spec], creative) for creative in campaign.creatives])
+
+        self.entries: Kept[int, Entry] = Kept(entry, KEPT_CAMPAIGNS)
         bounds = [0, *range(head, parts.count, tail), parts.count]
         self.shards = tuple(Shard(parts, start, end) for start, end in pairwise(bounds) if end > start)
 
@@ -89,10 +94,6 @@ class CampaignIndex:
     def let_go(self, count: int) -> bool:
         """Forget up to `count` of the campaigns that are kept as objects; whether there were any."""
         return self.entries.let_go(count)
-
-    def _entry(self, place: int) -> Entry:
-        campaign = self.campaigns[place]
-        return campaign, tuple([(self._numbers[creative.spec], creative) for creative in campaign.creatives])
 
 
 def compile_index(

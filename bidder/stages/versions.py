@@ -42,32 +42,30 @@ class Versions:
     """Who takes which version of which system. `systems`: who names a lowest version of it; `lowest`: who names this
     one; `thresholds`: those that are named, by system."""
 
-    __slots__ = ("_everyone", "_kept", "_lowest", "_systems", "_thresholds", "anywhere")
+    __slots__ = ("_kept", "_named")
 
     def __init__(
         self, systems: Masks, lowest: Masks, thresholds: Mapping[str, Sequence[str]], everyone: int, anywhere: int
     ) -> None:
-        self._systems, self._lowest = systems, lowest
-        self._everyone = everyone
-        self.anywhere = anywhere
-        self._thresholds = {
-            system: [(version_of(each.rpartition(" ")[2]), each) for each in named]
-            for system, named in thresholds.items()
+        named = {
+            system: [(version_of(each.rpartition(" ")[2]), each) for each in values]
+            for system, values in thresholds.items()
         }
-        self._kept: Kept[tuple[str, str], int] = Kept(self._of, MAX_KEPT)
+
+        def taking(asked: tuple[str, str]) -> int:
+            system, version = asked
+            if system not in named:
+                return everyone if system else anywhere
+            at = version_of(version)
+            taken = lowest.any_of([value for threshold, value in named[system] if threshold <= at])
+            return everyone & ~systems.of(system) | taken
+
+        self._named = bool(named)
+        self._kept: Kept[tuple[str, str], int] = Kept(taking, MAX_KEPT)
 
     def __bool__(self) -> bool:
         """Whether any campaign names a version."""
-        return bool(self._thresholds)
+        return self._named
 
     def of(self, system: str, version: str) -> int:
         return self._kept[system, version]
-
-    def _of(self, asked: tuple[str, str]) -> int:
-        system, version = asked
-        thresholds = self._thresholds.get(system)
-        if thresholds is None:
-            return self._everyone if system else self.anywhere
-        at = version_of(version)
-        taken = self._lowest.any_of([value for lowest, value in thresholds if lowest <= at])
-        return self._everyone & ~self._systems.of(system) | taken

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import logging
+import mmap
 import struct
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,9 +26,9 @@ from bidder.catalog.compile import compile_document
 from bidder.catalog.image import Image, map_image, put_in_place
 from bidder.catalog.loader import SMALL_BYTES
 from bidder.catalog.reader import read_catalog
-from bidder.domain import Campaign, Rates
+from bidder.domain import Auction, BannerOffer, Campaign, Exchange, Rates, Slot
 from bidder.stages.tables import Sections
-from bidder.stages.target import CampaignIndex
+from bidder.stages.target import CampaignIndex, target
 
 Json = dict[str, Any]
 Document = Callable[..., bytes]
@@ -150,6 +153,27 @@ def test_an_image_is_mapped_only_from_a_file_of_ours(tmp_path: Path) -> None:
     for name in ("link", "demo.catalog", "none", "."):
         with pytest.raises(CatalogError, match=str(tmp_path)):
             map_image(str(tmp_path / name))
+
+
+def test_a_replaced_catalog_goes_without_the_collector(tmp_path: Path) -> None:
+    """The bidder freezes what it has loaded, so nothing of it may wait for the collector: no cycles."""
+    path = tmp_path / "demo.catalog"
+    path.write_bytes(compiled(DEMO.read_bytes()))
+    gc.collect()
+    gc.disable()
+    try:
+        with path.open("rb") as file:
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        gone = weakref.ref(mapped)
+        image = Image(mapped, "demo")
+        index = CampaignIndex(image.sections, image.campaigns)
+        banner = BannerOffer(sizes=((300, 250), (320, 50)))
+        auction = Auction("1", [Slot("1", banner=banner)], blocked_categories=frozenset({"IAB7"}), country="USA")
+        assert target(auction, Exchange("generic"), None, index, RATES, 1_767_614_400.0, 8)
+        del mapped, image, index
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_what_was_not_finished_leaves_nothing(tmp_path: Path) -> None:

@@ -148,7 +148,7 @@ async def test_the_loop_turns_while_a_catalog_loads(
     """Loading is done beside the event loop: other tasks make progress meanwhile."""
     path = tmp_path / "catalog.json"
     path.write_bytes(document(*numbered(500)))
-    loading = asyncio.create_task(load(path, ids))
+    loading = asyncio.create_task(load(path, ids, directory=str(tmp_path / "cache")))
     turns = 0
     while not loading.done():
         await asyncio.sleep(0)

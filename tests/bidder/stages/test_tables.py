@@ -1,0 +1,73 @@
+"""Tables of a compiled catalog, and what is kept of them."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bidder.stages.bitmaps import bits_of
+from bidder.stages.tables import MAX_KNOWN, Kept, Masks, Table, pack
+
+CAMPAIGNS = 96
+
+
+@given(st.dictionaries(st.text(max_size=5), st.sets(st.integers(0, CAMPAIGNS - 1), min_size=1), max_size=40))
+def test_a_table_gives_back_what_was_packed(numbers: dict[str, set[int]]) -> None:
+    """For rare values and frequent ones, in every run of campaigns; nothing for what is not there."""
+    table = Table(memoryview(pack({value: sorted(some) for value, some in numbers.items()}, CAMPAIGNS)))
+    assert set(table) == set(numbers)
+    for start, end in ((0, CAMPAIGNS), (0, 8), (16, CAMPAIGNS), (40, 64)):
+        for value, some in numbers.items():
+            assert [start + bit for bit in bits_of(table.mask(value, start, end))] == sorted(
+                number for number in some if start <= number < end
+            )
+        assert table.mask("not there", start, end) == 0
+        together = table.any_of([*numbers, "not there"], start, end)
+        assert {start + bit for bit in bits_of(together)} == {
+            n for s in numbers.values() for n in s if start <= n < end
+        }
+
+
+def test_a_large_table_is_asked_for_long_lists_too() -> None:
+    """Where there are too many values for a set of them."""
+    count = MAX_KNOWN
+    table = Table(memoryview(pack({f"v{number}": [number] for number in range(count)}, count)))
+    asked = [f"v{number}" for number in (3, 77, count - 1)] + [f"w{number}" for number in range(500)]
+    assert list(bits_of(table.any_of(asked, 0, count))) == [3, 77, count - 1]
+
+
+def test_who_names_nothing_is_in_every_mask() -> None:
+    """And a value that nobody names lets through them alone."""
+    masks = Masks(Table(memoryview(pack({7: [0], 9: [1]}, 8))), 0, 8, anywhere=0b100)
+    assert (masks.of(7), masks.of(8), masks.any_of([7, 9])) == (0b101, 0b100, 0b111)
+
+
+def test_what_is_asked_for_stays_and_the_rest_is_forgotten() -> None:
+    """Never more than twice the limit, and what is asked for again and again is made once."""
+    made: list[int] = []
+
+    def make(key: int) -> int:
+        made.append(key)
+        return -key
+
+    kept: Kept[int, int] = Kept(make, 10)
+    for key in range(1, 1000):
+        assert kept[key] == -key
+        assert kept[0] == 0
+        assert len(kept) <= 10
+    assert made.count(0) == 1
+    assert kept.find(999) == -999
+    assert kept.find(1) is None
+
+
+def test_all_that_is_kept_can_be_let_go_bit_by_bit() -> None:
+    """Of both generations."""
+    kept: Kept[int, str] = Kept(str, 10)
+    for key in range(15):
+        assert kept[key] == str(key)
+    turns = 1
+    while kept.let_go(4):
+        turns += 1
+    assert turns == 5
+    assert not kept
+    assert kept.find(3) is None

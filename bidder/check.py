@@ -44,7 +44,11 @@ async def check(settings: Settings) -> bool:
 
 
 async def _catalog(settings: Settings) -> str:
-    store = catalog_of(settings, None)  # the rates have a line of their own
+    try:
+        rates = await load_rates_of(settings)  # the compiled form that `serve` will look for depends on them
+    except RatesError:
+        rates = None  # they have a line of their own
+    store = catalog_of(settings, rates)
     try:
         await store.start()
         catalog = store.current

@@ -55,7 +55,7 @@ class Settings(BaseSettings):
     aws_region: str = "us-east-1"
     row_format: Literal["npy", "csv"] = Field("npy", description="how rows travel to the endpoint")
     endpoint_max_calls: Positive = Field(32, description="calls under way at once")
-    endpoint_max_rows: Positive = Field(512, description="rows a call")
+    endpoint_max_rows: Positive = Field(128, description="rows a call")
 
     tcf_vendor_id: Annotated[
         int, Field(ge=0, le=65535, description="id in IAB Europe's Global Vendor List; 0: none")

@@ -1,6 +1,7 @@
-"""Work-conserving batching for one endpoint: send at once while a slot is free, batch what queues meanwhile.
+"""Work-conserving batching for one endpoint: send while a slot is free, batch what queues meanwhile.
 
-The rule kept here: rows wait for a free slot, never for company. What expired is dropped before it is sent, a batch
+The rule kept here: rows wait for a free slot, never for company. What comes in one turn of the loop goes out together at
+its end: so many sockets were readable at once, and a call for each would cost more than a bid (decision 4). What expired is dropped before it is sent, a batch
 goes to one target only, and no member can harm another: each has its own deadline, and is told once, where somebody
 still waits. No task, no timer and no future per auction: who asks is called back.
 """
@@ -138,7 +139,7 @@ class Batcher:
         stats: InferenceStats,
         *,
         source: str = "sagemaker",
-        max_rows: int = 512,
+        max_rows: int = 128,
         max_bytes: int = MAX_BODY_BYTES,
         max_queue: int = 2048,
         patience_s: float = 0.01,
@@ -156,18 +157,24 @@ class Batcher:
         self._deadlines: list[tuple[float, int, Member]] = []  # a heap; the serial keeps equal deadlines in order
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = inf
-        self._pumping = False
+        self._is_due = False
+        self._fresh = 0
         self._closed = False
         self._resting = False
         self.stats = stats
         self.last_error = ""
-        pool.on_available = self._pump
+        pool.on_available = self._pump_soon
         pool.on_connect_failed = self._connect_failed
 
     @property
     def queued(self) -> int:
-        """Auctions that wait for a slot."""
+        """Auctions that wait for a slot, or for the end of this turn of the loop."""
         return len(self._queue)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether some wait since an earlier turn: all slots are taken."""
+        return len(self._queue) > self._fresh
 
     def submit(self, rows: Rows, deadline_s: float) -> asyncio.Future[Scores]:
         """`ask`, for who waits with a future: it fails with an InferenceError. Cancelling it is safe at any time."""
@@ -191,10 +198,11 @@ class Batcher:
             self._fail((member,), refusal)
             return member
         self._queue.append(member)
+        self._fresh += 1
         heappush(self._deadlines, (deadline_s, stats.submitted, member))
         if deadline_s < self._timer_at:
             self._arm(deadline_s)
-        self._pump()
+        self._pump_soon()
         return member
 
     def close(self) -> None:
@@ -217,26 +225,27 @@ class Batcher:
 
     # -- from queue to call ------------------------------------------------------------------------------------------
 
+    def _pump_soon(self) -> None:
+        """At the end of this turn of the loop, once."""
+        if not self._is_due and self._queue:
+            self._is_due = True
+            self._loop.call_soon(self._pump)
+
     def _pump(self) -> None:
         """Send while something waits, and a slot and a connection are free."""
-        if self._pumping:
-            return
-        self._pumping = True
-        try:
-            while self._queue:
-                now = self._loop.time()
-                if not self._limiter.acquire(now):
-                    break
-                connection = self._pool.acquire(len(self._queue))
-                if connection is None:  # the pool is opening one and will call again
-                    self._limiter.release(Outcome.IGNORE, now)
-                    break
-                members, rows = self._take(now)
-                if not (members and self._send(connection, members, rows, now)):
-                    self._limiter.release(Outcome.IGNORE, now)
-                    self._pool.put_back(connection)
-        finally:
-            self._pumping = False
+        self._is_due, self._fresh = False, 0
+        while self._queue:
+            now = self._loop.time()
+            if not self._limiter.acquire(now):
+                break
+            connection = self._pool.acquire(len(self._queue))
+            if connection is None:  # the pool is opening one and will call again
+                self._limiter.release(Outcome.IGNORE, now)
+                break
+            members, rows = self._take(now)
+            if not (members and self._send(connection, members, rows, now)):
+                self._limiter.release(Outcome.IGNORE, now)
+                self._pool.put_back(connection)
 
     def _take(self, now_s: float) -> tuple[list[Member], int]:
         """The next batch and its rows: order is kept, what nobody waits for any more is dropped."""
@@ -302,7 +311,7 @@ class Batcher:
         self.stats.count_call_error(error.kind)
         self._fail(batch.members, error)
         self._drop(error, batch)
-        self._pump()
+        self._pump_soon()
 
     def _fail(self, members: Iterable[Member], error: InferenceError) -> None:
         for member in members:
@@ -381,4 +390,4 @@ class Batcher:
             self._limiter.release(Outcome.IGNORE, now_s)
         else:
             self._drop(Timeout(f"no answer within {waited_s * 1000:.0f} ms"), batch)
-        self._pump()
+        self._pump_soon()

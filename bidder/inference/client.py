@@ -32,7 +32,7 @@ class Limits:
     max_calls: int = 32  # under way at once
     max_connections: int = 64  # calls under way, plus late answers that drain
     warm_connections: int = 4
-    max_rows: int = 512  # a call
+    max_rows: int = 128  # a call
     max_queue: int = 2048  # auctions that wait
     connects_per_s: float = 50.0
     idle_s: float = 50.0
@@ -146,7 +146,7 @@ class InferenceClient:
             shadow = Shadow(
                 SageMakerTier(self.shadow_lane.batcher, "shadow"),
                 rate,
-                busy=lambda: any(lane.batcher.queued for lane in self.lanes),
+                busy=lambda: any(lane.batcher.is_behind for lane in self.lanes),
                 rng=random.Random(),
             )
         return Cascade([Step(tier, self._limits.share)], shadow=shadow)

@@ -194,6 +194,14 @@ class Kit:
     def submit(self, lane: Lane, *tags: int, within_s: float = PATIENCE_S) -> asyncio.Future[Any]:
         return lane.batcher.submit(tagged(*tags), asyncio.get_running_loop().time() + within_s)
 
+    async def submit_all(self, lane: Lane, *rows: tuple[int, ...], **within: float) -> list[asyncio.Future[Any]]:
+        """Each in a turn of the loop of its own, so that none goes out together while slots are free."""
+        futures = []
+        for tags in rows:
+            futures.append(self.submit(lane, *tags, **within))
+            await asyncio.sleep(0)
+        return futures
+
     async def aclose(self) -> None:
         for lane in self.lanes:
             lane.batcher.close()

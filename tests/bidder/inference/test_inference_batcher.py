@@ -31,11 +31,27 @@ def _sizes(endpoint: Any) -> list[int]:
 
 
 async def test_free_slot_sends_at_once(kit: Any) -> None:
-    """While slots are free, every auction is a call of its own."""
+    """While slots are free, nothing waits for company: each turn of the loop ends with a call."""
+    gate = Gate(kit)
+    endpoint = await kit.endpoint(gate)
+    lane = await kit.lane(endpoint.url, warm=4)
+    futures = []
+    for tag in range(4):
+        futures.append(kit.submit(lane, tag))
+        await asyncio.sleep(0)
+    assert lane.batcher.queued == 0
+    gate.open.set()
+    await asyncio.gather(*futures)
+    assert sorted(_sizes(endpoint)) == [1, 1, 1, 1]
+
+
+async def test_what_comes_in_one_turn_of_the_loop_goes_out_together(kit: Any) -> None:
+    """However many slots are free."""
     endpoint = await kit.endpoint()
     lane = await kit.lane(endpoint.url, warm=4)
-    await asyncio.gather(*[kit.submit(lane, tag) for tag in range(4)])
-    assert _sizes(endpoint) == [1, 1, 1, 1]
+    results = await asyncio.gather(*[kit.submit(lane, tag) for tag in range(20)])
+    assert [list(result.values) for result in results] == [[tag / 1e6] for tag in range(20)]
+    assert _sizes(endpoint) == [20]
 
 
 async def test_what_queues_is_batched(kit: Any) -> None:
@@ -43,7 +59,7 @@ async def test_what_queues_is_batched(kit: Any) -> None:
     gate = Gate(kit)
     endpoint = await kit.endpoint(gate)
     lane = await kit.lane(endpoint.url, warm=1, limiter=Limiter(1))
-    futures = [kit.submit(lane, tag, tag + 100) for tag in range(6)]
+    futures = await kit.submit_all(lane, *[(tag, tag + 100) for tag in range(6)])
     await kit.until(lambda: endpoint.requests, "first call")
     assert lane.batcher.queued == 5
     gate.open.set()
@@ -81,7 +97,7 @@ async def test_expired_auctions_are_not_sent(kit: Any) -> None:
     gate = Gate(kit)
     endpoint = await kit.endpoint(gate)
     lane = await kit.lane(endpoint.url, warm=1, limiter=Limiter(1))
-    first = kit.submit(lane, 1)
+    (first,) = await kit.submit_all(lane, (1,))
     short = [kit.submit(lane, tag, within_s=0.02) for tag in (2, 3)]
     last = kit.submit(lane, 4)
     results = await asyncio.gather(*short, return_exceptions=True)
@@ -131,7 +147,7 @@ async def test_cancelled_members_do_not_harm_neighbours(kit: Any) -> None:
     gate = Gate(kit)
     endpoint = await kit.endpoint(gate)
     lane = await kit.lane(endpoint.url, warm=1, limiter=Limiter(1))
-    first = kit.submit(lane, 1)
+    (first,) = await kit.submit_all(lane, (1,))
     futures = [kit.submit(lane, tag) for tag in range(10, 20)]
     for future in futures[::3]:
         future.cancel()

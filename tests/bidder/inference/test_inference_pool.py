@@ -278,13 +278,15 @@ async def test_connects_per_second_are_capped(kit: Any) -> None:
         pool={"clock": clock, "drain_s": 0.001, "connect_burst": 5, "connects_per_s": 10.0},
         patience_s=kit.patience_s,  # the breaker shall not step in
     )
-    futures = [kit.submit(lane, tag, within_s=0.005 * (tag % 40 + 1)) for tag in range(200)]
+    futures = []
+    for tag in range(200):
+        futures += await kit.submit_all(lane, (tag,), within_s=0.005 * (tag % 40 + 1))
     results = await asyncio.gather(*futures, return_exceptions=True)
     assert all(isinstance(result, Timeout) for result in results)
     assert lane.stats.opened <= 5
     assert lane.stats.connects_deferred >= 1
     clock.now_s += 0.2  # two tokens more
-    futures = [kit.submit(lane, tag, within_s=0.2) for tag in range(20)]
+    futures = await kit.submit_all(lane, *[(tag,) for tag in range(20)], within_s=0.2)
     await asyncio.gather(*futures, return_exceptions=True)
     assert 5 < lane.stats.opened <= 7
 
@@ -372,7 +374,7 @@ async def test_dark_address_is_left_for_the_other(kit: Any) -> None:
 
         resolver = Resolver("endpoint.test", 80, resolve=resolve)
         lane = await kit.lane("http://endpoint.test", resolver=resolver, pool={"connect_s": 0.1})
-        results = await asyncio.gather(*[kit.submit(lane, tag) for tag in range(20)])
+        results = await asyncio.gather(*await kit.submit_all(lane, *[(tag,) for tag in range(20)]))
         assert [list(result.values) for result in results] == [[tag / 1e6] for tag in range(20)]
         await kit.until(lambda: lane.pool.connecting == 0, "given up")
         assert lane.batcher.last_error == f"ConnectFailed: 127.0.0.1:{ports[0]}: no connection within 0.1 s"

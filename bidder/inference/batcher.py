@@ -1,9 +1,10 @@
 """Work-conserving batching for one endpoint: send while a slot is free, batch what queues meanwhile.
 
-The rule kept here: rows wait for a free slot, never for company. What comes in one turn of the loop goes out together at
-its end: so many sockets were readable at once, and a call for each would cost more than a bid (decision 4). What expired is dropped before it is sent, a batch
-goes to one target only, and no member can harm another: each has its own deadline, and is told once, where somebody
-still waits. No task, no timer and no future per auction: who asks is called back.
+The rule kept here: rows wait for a free slot, never for company. What comes in one turn of the loop goes out together
+at its end: so many sockets were readable at once, and a call for each would cost more than a bid (decision 4). What
+expired is dropped before it is sent, a batch goes to one target only, and no member can harm another: each has its own
+deadline, and is told once, where somebody still waits. No task, no timer and no future per auction: who asks is called
+back.
 """
 
 from __future__ import annotations

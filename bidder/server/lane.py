@@ -6,6 +6,7 @@ request is said in plain text, with 400, 404, 405, 413 or 415; never 5xx.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -19,8 +20,8 @@ PATH = "/openrtb2/bid"
 DEFAULT_EXCHANGE = "generic"
 
 LATE_SHARE = 0.5
-"""A request that waited for longer than this share of the exchange's usual tmax before it was looked at is not looked
-at: the process has more to do than it can, and others still have their time."""
+"""Where the loop's turn has lasted for longer than this share of the exchange's usual tmax, a request that it has read
+is not looked at: the process has more to do than it can, and others still have their time."""
 
 _OVERLOADED = Answer(204, b"", "overload")
 
@@ -45,7 +46,7 @@ class Lane:
         *,
         max_body_bytes: int,
         max_in_flight: int,
-        clock: Callable[[], float] | None = None,
+        lag: Callable[[], float] | None = None,
     ) -> None:
         self.metrics = metrics
         self.max_body_bytes = max_body_bytes
@@ -59,7 +60,7 @@ class Lane:
         if DEFAULT_EXCHANGE in self._stops:
             self.by_path[PATH.encode()] = self._stops[DEFAULT_EXCHANGE]
         self._max_in_flight = max_in_flight
-        self._clock = clock or fresh_clock()
+        self._lag = lag or _turn_lasted()
 
     @staticmethod
     def name_of(path: str) -> str | None:
@@ -83,7 +84,7 @@ class Lane:
         metrics = self.metrics
         if asked.version and not version_of(asked.version):
             metrics.unknown_version(stop.name)
-        if metrics.in_flight >= self._max_in_flight or self._clock() - arrived_s > stop.patience_s:
+        if metrics.in_flight >= self._max_in_flight or self._lag() > stop.patience_s:
             metrics.no_bid(NoBidReason.OVERLOAD)
             return _OVERLOADED
         if asked.gzipped:
@@ -95,3 +96,10 @@ class Lane:
     def ended(self) -> None:
         """A bid that was started has its answer."""
         self.metrics.in_flight -= 1
+
+
+def _turn_lasted() -> Callable[[], float]:
+    """How long the running loop has been in this turn, in seconds: uvloop's own clock stands still meanwhile. 0 on
+    loops whose clock does not."""
+    fresh, own = fresh_clock(), asyncio.get_running_loop().time
+    return lambda: fresh() - own()

@@ -119,6 +119,8 @@ def _request_steps(shard: Shard, facts: Facts, opened: Open, profile: Profile | 
         yield f"excluded {name}", shard.everyone & ~avoided.any_of(unwanted(name, named[name]))
     yield "os version", shard.versions.of(asked.os, asked.os_version)
     yield "position on the map", shard.circles.of(asked.latitude, asked.longitude)
+    if profile is None:
+        yield "frequency cap, and the user is not known", shard.uncapped
     if not asked.all_impressions:
         yield "road-block, not all impressions offered", shard.everyone & ~shard.roadblocks
     # Restrictions are lifted all at once and then laid on one by one: what each takes away is its own.
@@ -196,11 +198,9 @@ class _Walk:
         now_s = self._now_s
         if (campaign.start_s and now_s < campaign.start_s) or (campaign.end_s and now_s >= campaign.end_s):
             return "flight"
-        if campaign.daily_frequency_cap:
-            if self._profile is None:
-                return "frequency cap, and the user is not known"
-            if self._profile.campaign_impressions.get(campaign.id, 0) >= campaign.daily_frequency_cap:
-                return "frequency cap"
+        cap, profile = campaign.daily_frequency_cap, self._profile
+        if cap and profile is not None and profile.campaign_impressions.get(campaign.id, 0) >= cap:
+            return "frequency cap"
         deals: Sequence[Deal | None] = (None,)
         if wanted := campaign.targeting.deals:
             seat = self._exchange.seats.get(campaign.seat, campaign.seat)

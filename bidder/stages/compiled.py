@@ -73,6 +73,7 @@ _FURTHER: Mapping[str, ValuesOf] = {
     "version": thresholds_of,
     "id": lambda c: (c.id,),
     "road-block": lambda c: ("yes",) if c.roadblock else (),
+    "capped": lambda c: ("yes",) if c.daily_frequency_cap else (),
     "for children": lambda c: ("yes",) if is_suitable_for_children(c) else (),
 }
 

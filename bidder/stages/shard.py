@@ -78,6 +78,7 @@ class Facts:
     auction: Auction
     exchange: Exchange
     user_known: bool
+    profile_known: bool
 
     def named(self) -> dict[str, Iterable[Any]]:
         """All values by the fact's name."""
@@ -100,7 +101,7 @@ def facts_of(auction: Auction, exchange: Exchange, profile: Profile | None, now_
         auction.segments | profile.segments if profile else auction.segments,
         auction.venue_types,
     )
-    return Facts(one, several, auction, exchange, bool(auction.profile_keys))
+    return Facts(one, several, auction, exchange, bool(auction.profile_keys), profile is not None)
 
 
 def hour_of_week(now_s: float, utc_offset_min: int | None) -> int:
@@ -227,6 +228,7 @@ class Shard:
         ]
         self.ad_categories = Categories([each for each in labels if each.below], masks("for children").of("yes"))
         self.roadblocks = masks("road-block").of("yes")
+        self.uncapped = everyone & ~masks("capped").of("yes")
         self.by_seat = masks("seat")
         self.specs = parts.specs
         self.having = _having(Kept(masks("spec").of, self._limit))
@@ -240,7 +242,8 @@ class Shard:
 
     def eligible(self, facts: Facts) -> int:
         """The campaigns that take this request, and that this request takes, whatever the slot."""
-        mask = self.everyone
+        # Without a profile nobody can say how often this user has seen a campaign: a frequency cap fails closed.
+        mask = self.everyone if facts.profile_known else self.uncapped
         one = facts.one
         for place, kept in self._one:
             mask &= kept[one[place]]

@@ -279,16 +279,11 @@ class _Search:
         return floor is not None and reachable(campaign, floor, self.rates)
 
     def _may_bid(self, campaign: Campaign) -> bool:
-        """Flight and frequency cap: what bitmaps do not say."""
-        if (campaign.start_s and self.now_s < campaign.start_s) or (campaign.end_s and self.now_s >= campaign.end_s):
+        """Flight, and the frequency cap of a user that is known: what bitmaps do not say."""
+        if self.now_s < campaign.start_s or (campaign.end_s and campaign.end_s <= self.now_s):
             return False
-        if campaign.daily_frequency_cap:
-            # Without a profile nobody can say how often this user has seen the campaign: a cap fails closed.
-            if self.profile is None:
-                return False
-            if self.profile.campaign_impressions.get(campaign.id, 0) >= campaign.daily_frequency_cap:
-                return False
-        return True
+        cap, profile = campaign.daily_frequency_cap, self.profile
+        return not cap or (profile is not None and profile.campaign_impressions.get(campaign.id, 0) < cap)
 
     def _deals_for(self, campaign: Campaign) -> Sequence[Deal | None]:
         """The deals of the slot that the campaign has and that take its seat and domains, the guaranteed first

@@ -122,7 +122,7 @@ async def test_the_answer_is_the_bid_paths_own_byte_for_byte(
         ({"deals": frozenset({"d-1"})}, {}, "slot", "deals"),
         ({"required_attributes": frozenset({"rewarded"})}, {}, "slot", "slot attributes"),
         ({"end_s": 1}, {}, "campaign", "flight"),
-        ({"daily_frequency_cap": 1}, {}, "campaign", "frequency cap, and the user is not known"),
+        ({"daily_frequency_cap": 1}, {}, "request", "frequency cap, and the user is not known"),
         ({"max_cpm_micros": 400_000}, {}, "campaign", "floor above the campaign's maximum"),
     ],
 )

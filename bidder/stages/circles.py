@@ -63,7 +63,8 @@ class Circles:
 
 
 def _cell(latitude: int, longitude: int) -> str:
-    return f"{latitude},{longitude}"
+    """180° east is 180° west."""
+    return f"{latitude},{(longitude + 180) % 360 - 180}"
 
 
 def _cells(circle: Circle) -> Iterator[str]:
@@ -75,9 +76,7 @@ def _cells(circle: Circle) -> Iterator[str]:
     if len(latitudes) * len(longitudes) > MAX_CELLS:
         yield WIDE
         return
-    yield from dict.fromkeys(
-        _cell(latitude, (longitude + 180) % 360 - 180) for latitude in latitudes for longitude in longitudes
-    )
+    yield from dict.fromkeys(_cell(latitude, longitude) for latitude in latitudes for longitude in longitudes)
 
 
 def distance_km(lat1: float, lon1: float, lat2: float, lon2: float) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bidder.domain import Campaign, Circle, Goal, GoalKind, Targeting
@@ -65,6 +65,9 @@ def test_a_lowest_version_holds_for_its_system_only(make_campaign: Make) -> None
 
 
 @given(st.floats(-85, 85), st.floats(-180, 180), st.floats(1, 500), st.floats(-85, 85), st.floats(-180, 180))
+@example(0.0, 180.0, 1.0, 0.0, 180.0)
+@example(0.0, 180.0, 1.0, 0.0, -180.0)
+@example(0.0, -180.0, 50.0, 0.1, 179.9)
 def test_circles_agree_with_the_distance(lat: float, lon: float, km: float, at_lat: float, at_lon: float) -> None:
     """The grid is only a shortcut: wherever the user is, it finds what the distance says."""
     targeting = Targeting(circles=(Circle(lat, lon, km),))

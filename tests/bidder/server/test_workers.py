@@ -76,7 +76,7 @@ def is_alive(pid: int) -> bool:
 def test_a_scrape_of_one_shows_the_bids_of_all(workers: Any, make_body: Body) -> None:
     """By the label `worker`, whichever is asked."""
     body = make_body(device=DESKTOP)
-    sent = 0
+    sent = int(sum(by_worker(workers, "bidder_requests_total").values()))
 
     def both_have_answered() -> bool:
         nonlocal sent

@@ -87,7 +87,8 @@ def series(bidder: Any, name: str) -> float:
     with socket.create_connection((bidder.host, bidder.port), timeout=PATIENCE_S) as raw:
         raw.sendall(request(b"", "connection: close", method="GET", path="/metrics"))
         ((_, _, body),) = answers(raw, 1)
-    return next(float(line.split()[-1]) for line in body.decode().splitlines() if line.startswith(name + " "))
+    values = (float(line.split()[-1]) for line in body.decode().splitlines() if line.startswith(name + " "))
+    return next(values, 0.0)  # what never was is not exposed
 
 
 def closed(bidder: Any, why: str) -> float:

@@ -33,7 +33,6 @@ from bidder.source import SourceError, read_document
 from bidder.stages.privacy import profile_key
 from bidder.stages.target import CampaignIndex
 from bidder.state.embedded import EmbeddedProfiles
-from bidder.state.load import load_profiles
 from bidder.supply_lists import SupplyError, load_supply
 
 WRONG = 2
@@ -246,6 +245,8 @@ def hashed_profiles(lines: Iterator[str], source: str) -> Iterator[str]:
 def _load_profiles(settings: Settings, options: argparse.Namespace) -> int:
     if settings.state_url == "embedded":
         raise ValueError("BIDDER_STATE_URL is not set: a URL such as redis://127.0.0.1:6379/0 is needed")
+    from bidder.state.load import load_profiles  # not needed, and slow to import, elsewhere
+
     print(f"{load_profiles(options.file, settings.state_url, expiry_s=options.expiry)} profiles written")
     return 0
 

@@ -40,7 +40,7 @@ FIRST, LAST = 1, -1  # of podseq and slotinpod
 HOURS_A_WEEK = 168
 
 KEPT_BYTES = 1 << 19
-"""Of masks kept for one dimension of one shard; twice that at most."""
+"""Of masks kept for one dimension of one shard, by value and by set of values; twice that at most."""
 
 KEPT_SLOTS = 256
 MAX_SET = 64
@@ -201,7 +201,7 @@ class Shard:
 
         self.start, self.count = start, end - start
         self.everyone = everyone = (1 << (end - start)) - 1
-        self._limit = max(64, KEPT_BYTES // ((end - start) // 8 + 64))
+        self.limit = max(64, KEPT_BYTES // ((end - start) // 8 + 64))
         # Dimensions that no campaign uses are left out: they would let everyone through.
         self.included = {name: table for name in INCLUDED if (table := masks(f"in {name}"))}
         self.avoided = {name: table for name in AVOIDED if (table := masks(f"not {name}"))}
@@ -213,7 +213,7 @@ class Shard:
         self.circles = Circles(parts.figures, parts.table("cells"), inside, inside.anywhere)
         self.deals = masks("deal")
         self.without_deal, self.deals.anywhere = self.deals.anywhere, 0
-        self._deals = Kept(self.deals.of, self._limit)
+        self._deals = Kept(self.deals.of, self.limit)
         self.requiring, self.refusing = dict(masks("requires").each()), dict(masks("refuses").each())
         self._attributes: Kept[_Attributes, int] = Kept(
             _taking(self.everyone, self.requiring, self.refusing), KEPT_SLOTS
@@ -231,14 +231,14 @@ class Shard:
         self.uncapped = everyone & ~masks("capped").of("yes")
         self.by_seat = masks("seat")
         self.specs = parts.specs
-        self.having = _having(Kept(masks("spec").of, self._limit))
-        self._having: Kept[frozenset[int], int] = Kept(self.having, self._limit)
+        self.having = _having(Kept(masks("spec").of, self.limit))
+        self._having: Kept[frozenset[int], int] = Kept(self.having, self.limit)
 
     def _uses(self, name: str) -> bool:
         return name in self.included or name in self.avoided
 
     def _kept(self, kind: Callable[[Shard, str], Callable[[Any], int]], name: str) -> Kept[Any, int]:
-        return Kept(kind(self, name), self._limit)
+        return Kept(kind(self, name), self.limit)
 
     def eligible(self, facts: Facts) -> int:
         """The campaigns that take this request, and that this request takes, whatever the slot."""
@@ -351,13 +351,31 @@ def _single(shard: Shard, name: str) -> Callable[[Any], int]:
 def _set(shard: Shard, name: str) -> Callable[[Any], int]:
     """Who takes a set of values."""
     everyone, included, avoided = shard.everyone, shard.included.get(name), shard.avoided.get(name)
+    asking, avoiding = None, None
+    if included is not None:
+        asking = included.any_of if name in _ONE else _any_of(included, shard.limit)
+    if avoided is not None:
+        avoiding = avoided.any_of if name in _ONE else _any_of(avoided, shard.limit)
 
     def taking(values: Values) -> int:
-        mask = everyone if included is None else included.any_of(wanted(name, values))
-        refusing = 0 if avoided is None else avoided.any_of(unwanted(name, values))
+        mask = everyone if asking is None else asking(wanted(name, values))
+        refusing = 0 if avoiding is None else avoiding(unwanted(name, values))
         return mask & ~refusing if refusing else mask
 
     return taking
+
+
+def _any_of(masks: Masks, limit: int) -> Callable[[Values], int]:
+    """`Masks.any_of` of values that recur in ever new sets, as segments do: what each lets through is kept."""
+    by_value, anywhere = Kept(masks.of, limit), masks.anywhere
+
+    def any_of(values: Values) -> int:
+        mask = anywhere
+        for value in values:
+            mask |= by_value[value]
+        return mask
+
+    return any_of
 
 
 def slot_attributes(slot: Slot, facts: Facts) -> frozenset[str]:

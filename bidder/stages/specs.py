@@ -17,6 +17,7 @@ from bidder.stages.languages import ranges_over
 from bidder.stages.tables import Kept, Table
 
 KEPT_OFFERS = 1024
+KEPT_SIZES = 128
 
 
 class Specs:
@@ -27,7 +28,8 @@ class Specs:
 
     def __init__(self, specs: Sequence[CreativeSpec], first_users: Sequence[int], numbers: Table) -> None:
         self.all = specs
-        self._first_users, self._numbers = first_users, numbers
+        self._first_users = first_users
+        self._numbers: Kept[str, Sequence[int]] = Kept(numbers.numbers, KEPT_SIZES)
         self._offers = Offers(specs)
         self._kept: Kept[Hashable, tuple[int, frozenset[int]]] = Kept(_never, KEPT_OFFERS)
 
@@ -41,34 +43,34 @@ class Specs:
             first, last = bisect_left(self._first_users, known), bisect_left(self._first_users, end)
             more = [
                 number
-                for number in self._asked(slot, strict_sizes)
-                if first <= number < last
-                and (not languages or not languages.isdisjoint(ranges_over(self.all[number].language)))
+                for numbers in self._asked(slot, strict_sizes)
+                for number in numbers[bisect_left(numbers, first) : bisect_left(numbers, last)]
+                if (not languages or not languages.isdisjoint(ranges_over(self.all[number].language)))
                 and fits(self.all[number], slot)
             ]
             fitting = fitting.union(more) if more else fitting
             self._kept.keep(offer, (end, fitting))
         return fitting
 
-    def _asked(self, slot: Slot, strict_sizes: bool) -> Iterator[int]:
+    def _asked(self, slot: Slot, strict_sizes: bool) -> Iterator[Sequence[int]]:
         """The specs that have one of the slot's formats, and where it names them its sizes."""
         if (banner := slot.banner) is not None:
             if (banner.width_range is not None or banner.ratios) and not strict_sizes:
-                yield from self.of_format(Format.BANNER)
+                yield self.of_format(Format.BANNER)
             else:
                 for width, height in banner.sizes:
-                    yield from self.of_size(width, height)
+                    yield self.of_size(width, height)
         for kind, offer in ((Format.VIDEO, slot.video), (Format.AUDIO, slot.audio), (Format.NATIVE, slot.native)):
             if offer is not None:
-                yield from self.of_format(kind)
+                yield self.of_format(kind)
 
     def of_format(self, kind: Format) -> Sequence[int]:
         """The numbers of the specs of this format."""
-        return self._numbers.numbers(kind.name)
+        return self._numbers[kind.name]
 
     def of_size(self, width: int, height: int) -> Sequence[int]:
         """The numbers of the banner specs of this size."""
-        return self._numbers.numbers(size_key(width, height))
+        return self._numbers[size_key(width, height)]
 
 
 def _never(_: Hashable) -> tuple[int, frozenset[int]]:

@@ -56,10 +56,10 @@ def floors_differ(slot: Slot) -> bool:
     """Whether deals or durations have floors of their own; else all that is bid in the slot has one."""
     if slot.deals:
         return True
-    return any(
-        media is not None and (bool(media.duration_floors) or media.floor_per_second_micros is not None)
-        for media in (slot.video, slot.audio)
-    )
+    for media in (slot.video, slot.audio):
+        if media is not None and (media.duration_floors or media.floor_per_second_micros is not None):
+            return True
+    return False
 
 
 def lowest_maximum(slot: Slot, currency: str, rates: Rates) -> int | float:

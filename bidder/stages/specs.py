@@ -24,21 +24,25 @@ class Specs:
     """`first_users`: for each spec, the place of the best campaign that has it, rising. `numbers`: by format, and for
     banners by size."""
 
-    __slots__ = ("_first_users", "_kept", "_numbers", "_offers", "all")
+    __slots__ = ("_banners", "_first_users", "_numbers", "_offers", "_others", "all")
 
     def __init__(self, specs: Sequence[CreativeSpec], first_users: Sequence[int], numbers: Table) -> None:
         self.all = specs
         self._first_users = first_users
         self._numbers: Kept[str, Sequence[int]] = Kept(numbers.numbers, KEPT_SIZES)
         self._offers = Offers(specs)
-        self._kept: Kept[Hashable, tuple[int, frozenset[int]]] = Kept(_never, KEPT_OFFERS)
+        # Banners are asked for in thousands of ways, and cheap to hold against the few specs of a size: they do not
+        # drive out video and native slots, which are asked for in hundreds, and dear.
+        self._banners: Kept[Hashable, tuple[int, frozenset[int]]] = Kept(_never, KEPT_OFFERS)
+        self._others: Kept[Hashable, tuple[int, frozenset[int]]] = Kept(_never, KEPT_OFFERS)
 
     def fitting(self, slot: Slot, languages: frozenset[str], strict_sizes: bool, end: int) -> frozenset[int]:
         """The numbers of the specs that the slot takes, of those that campaigns before `end` have. `languages`: ranges
         allowed for creatives, empty = any; `strict_sizes`: banners in a size that the slot names only, no range or
         ratio of sizes."""
         offer = (self._offers.key(slot), languages, strict_sizes)
-        known, fitting = self._kept.get(offer) or self._kept.find(offer) or (0, NO_CODES)
+        kept = self._others if slot.banner is None else self._banners
+        known, fitting = kept.get(offer) or kept.find(offer) or (0, NO_CODES)
         if known < end:
             first, last = bisect_left(self._first_users, known), bisect_left(self._first_users, end)
             more = [
@@ -49,7 +53,7 @@ class Specs:
                 and fits(self.all[number], slot)
             ]
             fitting = fitting.union(more) if more else fitting
-            self._kept.keep(offer, (end, fitting))
+            kept.keep(offer, (end, fitting))
         return fitting
 
     def _asked(self, slot: Slot, strict_sizes: bool) -> Iterator[Sequence[int]]:

@@ -24,6 +24,7 @@ from bidder.metrics import Metrics
 from bidder.pipeline import Compiled, Pipeline
 from bidder.rates import load_rates
 from bidder.server.app import Scrape, make_app
+from bidder.server.collector import Collector
 from bidder.server.debug import add_explain
 from bidder.server.lag import LoopLag
 from bidder.server.lane import Lane
@@ -48,7 +49,6 @@ logger = logging.getLogger(__name__)
 VERSION = "0.1.0"
 PROBE_INTERVAL_S = 1.0
 MIN_TOKEN_CHARS = 16
-GC_THRESHOLDS = (20_000, 20, 50)
 FREED_A_TURN, FREE_EVERY_S = 64, 0.005
 MEDIA_TYPES = {"npy": "application/x-npy", "csv": "text/csv"}
 
@@ -143,7 +143,9 @@ async def running(settings: Settings) -> AsyncIterator[Bidder]:
         lag = LoopLag(metrics.loop_lag.observe)
         lag.start()
         stack.callback(lag.stop)
-        spare_the_collector()
+        collector = Collector()
+        collector.start()
+        stack.callback(collector.stop)
         yield Bidder(BidRoute(lane, otherwise=app), protocol, pipeline, explainer, exchanges, metrics, readiness)
 
 
@@ -157,14 +159,6 @@ def let_go_of(replaced: Catalog[Compiled]) -> None:
 def _free(loop: asyncio.AbstractEventLoop, compiled: Compiled) -> None:
     if compiled.let_go(FREED_A_TURN):
         loop.call_later(FREE_EVERY_S, _free, loop, compiled)
-
-
-def spare_the_collector() -> None:
-    """What lives as long as the process is not walked again. What a bid makes is looked at less often: reference counts
-    free it. p99 about halves."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def _start(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:

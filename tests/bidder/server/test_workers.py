@@ -28,14 +28,19 @@ def workers(start_bidder: Callable[..., Any]) -> Iterator[Any]:
 
 
 def ask(process: Any, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
-    """On a connection of its own, which any of the workers may take."""
-    connection = http.client.HTTPConnection(process.host, process.port, timeout=PATIENCE_S)
-    try:
-        connection.request(method, path, body)
-        answer = connection.getresponse()
-        return answer.status, answer.read()
-    finally:
-        connection.close()
+    """On a connection of its own, which any of the workers may take; what a worker that was killed had accepted is
+    reset, and asked again as a client would."""
+    give_up_s = time.monotonic() + PATIENCE_S
+    while True:
+        connection = http.client.HTTPConnection(process.host, process.port, timeout=PATIENCE_S)
+        try:
+            connection.request(method, path, body)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        except (ConnectionResetError, http.client.RemoteDisconnected):
+            assert time.monotonic() < give_up_s
+        finally:
+            connection.close()
 
 
 def by_worker(process: Any, sample_name: str) -> dict[str, float]:

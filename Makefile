@@ -7,7 +7,7 @@ SHELL := /bin/sh
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate \
 	--custom-compile-command "make lock"
 
-.PHONY: help setup demo serve loadtest bench test check coverage microbench format docs lock clean
+.PHONY: help setup demo serve loadtest bench test check coverage microbench infra format docs lock clean
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -49,6 +49,14 @@ coverage: $(STAMP) ## The tests again, with the coverage of the bidder and its s
 microbench: $(STAMP) ## What each stage of a bid costs, beside a yardstick; fails where one has become dearer
 	@$(BIN)/python -m tests.benchmarks
 
+infra: .venv-infra/.ready ## Synthesise the AWS templates for every environment and check them (needs Node.js for the CDK)
+	.venv-infra/bin/python -m pytest -c infra/pytest.ini
+
+.venv-infra/.ready: requirements/infra.txt
+	$(PYTHON) -m venv .venv-infra
+	.venv-infra/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/infra.txt
+	@touch $@
+
 format: $(STAMP) ## Format the sources
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -61,6 +69,7 @@ lock: $(STAMP) ## Lock the dependencies anew, by hash, for every platform
 	$(LOCK) --group model -o requirements/model.txt
 	$(LOCK) --group sagemaker_local -o requirements/sagemaker_local.txt
 	$(LOCK) pyproject.toml --group dev -o requirements/dev.txt
+	$(LOCK) --group infra -o requirements/infra.txt
 
 clean: ## Remove what the targets made, but for the virtual environment
 	rm -rf .cache build .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,7 +1,7 @@
 """The environments: every size and limit of the deployment, in one typed place.
 
-A section belongs to one construct, which gets it as an argument. Units are in the names. `dev` is the smallest thing that
-shows everything; `prod` is what the sizing formulas in docs/deployment.md give for the load named there.
+A section belongs to one construct, which gets it as an argument. Units are in the names. `dev` is the smallest thing
+that shows everything; `prod` is what the sizing formulas in docs/deployment.md give for the load named there.
 """
 
 from __future__ import annotations

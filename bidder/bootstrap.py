@@ -127,6 +127,7 @@ async def running(settings: Settings) -> AsyncIterator[Bidder]:
 
         pipeline = pipeline_of(settings, catalog, profiles, inference, rates, supply, metrics)
         readiness = Readiness(inference)
+        metrics.watch_readiness(readiness)
         explainer = explainer_of(settings, catalog, profiles, inference, rates, supply)
         scrape = await scrape_of(settings, metrics, stack)
         app = app_of(settings, explainer, catalog, exchanges, rates, metrics, readiness, scrape)

@@ -174,6 +174,12 @@ class LookupCounts(Protocol):
     batches: int
 
 
+class Readiness(Protocol):
+    def not_ready(self) -> Mapping[str, str]:
+        """A reason for each part that is not ready."""
+        ...
+
+
 class ProfileStore(Protocol):
     @property
     def ready(self) -> bool: ...
@@ -259,6 +265,8 @@ def _lookups(counts: LookupCounts) -> Mapping[str, int]:
 OWN: tuple[Series[Metrics], ...] = (
     Series("counter", "bidder_requests", "Bid requests answered, by exchange and outcome.", ("exchange", "outcome"),
            lambda metrics: metrics.requests.items()),
+    Series("counter", "bidder_late_answers", "Answers after their deadline: tmax less the margin.", ("exchange",),
+           lambda metrics: _by_label(metrics.late_answers)),
     Series("counter", "bidder_no_bids", "No-bids, by reason.", ("reason",),
            lambda metrics: _by_label(metrics.no_bids)),
     Series("counter", "bidder_bids_by_format", "Bids sent, by format; an answer can hold several.", ("format",),
@@ -337,6 +345,11 @@ CATALOG: tuple[Series[CatalogStore], ...] = (
            lambda store: _one(store.reload_failures)),
 )
 
+READINESS: tuple[Series[Readiness], ...] = (
+    Series("gauge", "bidder_ready", "1 while traffic may be sent here, as /readyz says.", (),
+           lambda readiness: _one(not readiness.not_ready())),
+)
+
 PROFILES: tuple[Series[ProfileStore], ...] = (
     Series("counter", "bidder_profile_lookups", "Profile look-ups, by what became of them.", ("result",),
            lambda store: _by_label(_lookups(store.counts))),
@@ -402,6 +415,7 @@ class Metrics(Collector):
         self.loop_lag: Histogram = Histogram(LAG_BUCKETS)
         self._exchanges = frozenset(exchanges)
         self.unknown_versions: dict[str, int] = dict.fromkeys(self._exchanges, 0)
+        self.late_answers: dict[str, int] = dict.fromkeys(sorted(self._exchanges), 0)
         self._families: list[Callable[[], Iterator[Metric]]] = []
         self._watch(OWN, self)
         self._registry = CollectorRegistry()
@@ -422,6 +436,10 @@ class Metrics(Collector):
     def connection_closed(self, why: str) -> None:
         """One connection ended by us, for one of CLOSED."""
         self.connections_closed[why] += 1
+
+    def late_answer(self, exchange: str) -> None:
+        """One answer, to an exchange that has a profile, after its deadline."""
+        self.late_answers[exchange] = self.late_answers.get(exchange, 0) + 1
 
     def no_bid(self, reason: NoBidReason) -> None:
         self.no_bids[reason] += 1
@@ -476,6 +494,10 @@ class Metrics(Collector):
     def watch_profiles(self, store: ProfileStore) -> None:
         """Expose what the profile store counts."""
         self._watch(PROFILES, store)
+
+    def watch_readiness(self, readiness: Readiness) -> None:
+        """Expose whether traffic may come."""
+        self._watch(READINESS, readiness)
 
     def collect(self) -> Iterator[Metric]:
         for families in self._families:

@@ -208,7 +208,9 @@ class Pipeline:
         deadline_s = arrived_s + (tmax_ms - exchange.network_margin_ms) / 1000
         now_s = time()
         opened = Open(self, auction, exchange, self._catalog.current.index, deadline_s, now_s, self._rates.at(now_s))
-        if self._clock() + ENCODE_RESERVE_S >= deadline_s:
+        if (left_s := deadline_s - self._clock()) <= ENCODE_RESERVE_S:
+            if left_s <= 0:
+                self._metrics.late_answer(exchange.name)
             return self._refuse(auction, NoBidReason.INSUFFICIENT_TIME, exchange)
         if auction.profile_keys:
             opened.profile = self._profiles.lookup(auction.profile_keys, deadline_s - ENCODE_RESERVE_S)
@@ -238,6 +240,7 @@ class Pipeline:
         """Price and encode. An answer that would come too late is a no-bid: it would cost the exchange's patience."""
         auction, exchange, metrics, took = opened.auction, opened.exchange, self._metrics, self.took
         if self._clock() >= opened.deadline_s:
+            metrics.late_answer(exchange.name)
             return self._refuse(auction, NoBidReason.INSUFFICIENT_TIME, exchange)
         started = perf_counter()
         bids, reason = price(opened.candidates, scores.values, auction, exchange, opened.rates)

@@ -30,6 +30,7 @@ HAS_PROC = Path("/proc/self/stat").exists()
 LANE = {"endpoint", "variant", "role"}
 SERIES: dict[str, tuple[str, set[str]]] = {
     "bidder_requests": ("counter", {"exchange", "outcome"}),
+    "bidder_late_answers": ("counter", {"exchange"}),
     "bidder_no_bids": ("counter", {"reason"}),
     "bidder_bids_by_format": ("counter", {"format"}),
     "bidder_bid_latency_seconds": ("histogram", set()),
@@ -68,7 +69,19 @@ SERIES: dict[str, tuple[str, set[str]]] = {
     "bidder_profile_malformed": ("counter", set()),
     "bidder_profile_batches": ("counter", set()),
     "bidder_profile_store_ready": ("gauge", set()),
+    "bidder_ready": ("gauge", set()),
 }
+
+
+class Ready:
+    """What is not ready, to be changed by the test."""
+
+    def __init__(self, reasons: dict[str, str]) -> None:
+        self.reasons = reasons
+
+    def not_ready(self) -> dict[str, str]:
+        return self.reasons
+
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -121,10 +134,28 @@ async def everything(client: InferenceClient, store: CatalogStore[int]) -> Metri
     metrics.watch_inference(client)
     metrics.watch_catalog(store)
     metrics.watch_profiles(EmbeddedProfiles())
+    metrics.watch_readiness(Ready({}))
     return metrics
 
 
 # -- the exposition
+
+
+def test_every_exchange_has_a_count_of_late_answers_from_the_start() -> None:
+    """So that the first of them is seen as one more."""
+    metrics = Metrics(["generic", "north"])
+    metrics.late_answer("north")
+    assert value(metrics, "bidder_late_answers_total", exchange="generic") == 0
+    assert value(metrics, "bidder_late_answers_total", exchange="north") == 1
+
+
+def test_readiness_is_exposed_as_it_is_now() -> None:
+    """What /readyz would say at the time of the scrape."""
+    metrics, ready = Metrics(), Ready({"credentials": "are missing or expired"})
+    metrics.watch_readiness(ready)
+    assert value(metrics, "bidder_ready") == 0
+    ready.reasons = {}
+    assert value(metrics, "bidder_ready") == 1
 
 
 async def test_every_series_is_exposed_with_its_type_and_labels(everything: Metrics) -> None:

@@ -142,6 +142,16 @@ async def test_too_little_time_is_not_tried(
     answer = await make_pipeline(model).bid(make_body(), exchange, 1000.0)
     assert (answer.status, model.asked) == (204, [])
     assert metrics.no_bids["insufficient_time"] == 1
+    assert metrics.late_answers == {"generic": 0}  # there was time to say so
+
+
+async def test_a_request_read_after_its_deadline_is_answered_late(
+    make_pipeline: Make, make_body: Make, exchange: Exchange, clock: Clock, metrics: Metrics
+) -> None:
+    """Counted by exchange: too many of them cost traffic."""
+    clock.now_s = 1000.090
+    answer = await make_pipeline(Model()).bid(make_body(), exchange, 1000.0)
+    assert (answer.status, metrics.late_answers) == (204, {"generic": 1})
 
 
 async def test_scores_that_come_too_late_are_no_bid(
@@ -157,6 +167,7 @@ async def test_scores_that_come_too_late_are_no_bid(
     model.held[0](Scores([0.01], "sagemaker"))
     assert [answer.status for answer in answers] == [204]
     assert metrics.no_bids["insufficient_time"] == 1
+    assert metrics.late_answers == {"generic": 1}
 
 
 async def test_a_failure_inside_is_a_no_bid(

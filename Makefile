@@ -50,6 +50,7 @@ microbench: $(STAMP) ## What each stage of a bid costs, beside a yardstick; fail
 	@$(BIN)/python -m tests.benchmarks
 
 infra: .venv-infra/.ready ## Synthesise the AWS templates for every environment and check them (needs Node.js for the CDK)
+	.venv-infra/bin/mypy --config-file infra/mypy.ini
 	.venv-infra/bin/python -m pytest -c infra/pytest.ini
 
 .venv-infra/.ready: requirements/infra.txt

@@ -1,0 +1,103 @@
+"""What every role may do, held to one rule: a specific action on a specific ARN, or a wildcard with its reason here.
+
+Pure functions over synthesised templates, which name what they find; an empty list is what is wanted. Statements that
+deny may be as wide as they like.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from infra.statements import Statement, Template, statements
+
+EVERYTHING = r"\*"
+
+
+@dataclass(frozen=True, slots=True)
+class Wildcard:
+    """A `*` that is meant: any of `actions`, as written in the policy, on a resource that `resource` matches whole.
+
+    `resource` is a regular expression over the text that `statements.rendered` gives. Where `condition` is given, the
+    statement must have a condition on that key, too.
+    """
+
+    actions: tuple[str, ...]
+    resource: str
+    reason: str
+    condition: str | None = None
+
+    def explains(self, statement: Statement, action: str, resource: str) -> bool:
+        """Whether `action` on `resource` is this wildcard."""
+        return (
+            action in self.actions
+            and re.fullmatch(self.resource, resource) is not None
+            and (self.condition is None or statement.has_condition(self.condition))
+        )
+
+
+# Grouped by the construct whose role it is; a wildcard that no template has any more fails the checks.
+EXPLAINED_WILDCARDS: tuple[Wildcard, ...] = (
+    # network
+    # storage
+    # inference, training
+    # service on ECS, balancer, cache
+    # service on EKS
+    # observability, audit, budget
+)
+
+
+def unexplained_wildcards(template: Template, explained: Sequence[Wildcard] = EXPLAINED_WILDCARDS) -> list[str]:
+    """Each action on a resource, one of them with a `*`, that no entry of `explained` is for; and each NotAction."""
+    found = [f"{statement.logical_id}: allows all but what it names" for statement in _inverted(template)]
+    for statement, action, resource in _wildcards(template):
+        if not any(wildcard.explains(statement, action, resource) for wildcard in explained):
+            found.append(f"{statement.logical_id}: {action} on {resource}")
+    return found
+
+
+def stale_wildcards(
+    templates: Iterable[Template], explained: Sequence[Wildcard] = EXPLAINED_WILDCARDS
+) -> list[Wildcard]:
+    """The entries of `explained` that explain nothing in any of `templates`."""
+    wildcards = [found for template in templates for found in _wildcards(template)]
+    return [entry for entry in explained if not any(entry.explains(*found) for found in wildcards)]
+
+
+def wide_invocations(template: Template) -> list[str]:
+    """Statements that allow `sagemaker:InvokeEndpoint` on more than one account's endpoints of a name or prefix."""
+    narrow = re.compile(r"arn:[^:]+:sagemaker:[^:*]+:[^:*]+:endpoint/[^*]+\*?|\$\{\w+\}")
+    return [
+        f"{statement.logical_id}: {action} on {resource}"
+        for statement in statements(template)
+        if statement.allows
+        for action in statement.actions
+        if _covers(action, "sagemaker:InvokeEndpoint")
+        for resource in statement.resources
+        if not narrow.fullmatch(resource.replace("${AWS::", "${AWS."))
+    ]
+
+
+def _wildcards(template: Template) -> Iterator[tuple[Statement, str, str]]:
+    for statement in statements(template):
+        if statement.allows and not statement.inverted:
+            for action in statement.actions:
+                for resource in _granted(statement):
+                    if "*" in action or "*" in resource:
+                        yield statement, action, resource
+
+
+def _inverted(template: Template) -> Iterator[Statement]:
+    return (statement for statement in statements(template) if statement.allows and statement.inverted)
+
+
+def _granted(statement: Statement) -> tuple[str, ...]:
+    """The resources of `statement`. In a key's own policy `*` is that key, and a trust policy has none."""
+    if statement.resource_type in ("AWS::KMS::Key", "AWS::KMS::ReplicaKey"):
+        return ("this key",)
+    return statement.resources or ("this role",)
+
+
+def _covers(pattern: str, action: str) -> bool:
+    return re.fullmatch(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), action, re.IGNORECASE) is not None

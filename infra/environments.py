@@ -7,6 +7,7 @@ that shows everything; `prod` is what the sizing formulas in docs/deployment.md 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,24 +20,264 @@ class NetworkSizes:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageSizes:
+    """The image repositories. `keep_on_delete`: they, and what is in them, outlive the stack."""
+
+    keep_images: int
+    keep_untagged_days: int
+    keep_on_delete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedModel:
+    """A model by the key of its model.tar.gz in the model bucket: what the first deployment starts from."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredModel:
+    """A model by its version in the registry; SageMaker takes it only once somebody has approved it."""
+
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Capacity by the clock. `cron` is six fields of UTC: minutes, hours, day, month, weekday, year."""
+
+    name: str
+    cron: str
+    min_instances: int
+    max_instances: int
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A model that answers `weight` of the calls, on `min_instances` to `max_instances` of one type."""
+
+    name: str
+    model: ArchivedModel | RegisteredModel
+    weight: float
+    instance_type: str
+    min_instances: int
+    max_instances: int
+    schedules: tuple[Schedule, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ScalingSizes:
+    """When instances are added. The two measured figures are of one instance at the most that it bore.
+
+    `metric`: `concurrency` is sampled every 10 s, `invocations` once a minute.
+    """
+
+    metric: Literal["concurrency", "invocations"]
+    measured_max_rps: float
+    measured_latency_ms: float
+    safety: float
+    scale_out_cooldown_s: int
+    scale_in_cooldown_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficShift:
+    """How a new fleet takes over: `percent` of its capacity first (canary) or at each step (linear)."""
+
+    kind: Literal["CANARY", "LINEAR"]
+    percent: int
+    wait_s: int
+    termination_wait_s: int
+    max_duration_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackLimits:
+    """What a variant may show for `minutes` on end before a deployment is undone."""
+
+    model_latency_p99_ms: float
+    server_error_share: float
+    minutes: int
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceSizes:
+    """The endpoint. `capture_percent` of calls are kept in S3, 0 for none; `shadow` answers nobody.
+
+    SageMaker lets a shadow stand beside one production variant only, so with it there is one, and without it at least
+    two. (Beside two variants the bidder can shadow by itself: BIDDER_SHADOW_ENDPOINT_NAME.)
+    """
+
+    image_tag: str
+    variants: tuple[Variant, ...]
+    scaling: ScalingSizes
+    shift: TrafficShift
+    rollback: RollbackLimits
+    log_days: int
+    capture_percent: int = 0
+    shadow: Variant | None = None
+
+    def __post_init__(self) -> None:
+        if self.shadow is not None and len(self.variants) != 1:
+            raise ValueError(f"a shadow stands beside exactly 1 variant, got {len(self.variants)}")
+        if self.shadow is None and not 2 <= len(self.variants) <= 10:
+            raise ValueError(f"an endpoint has 2 to 10 variants, got {len(self.variants)}")
+
+
+@dataclass(frozen=True, slots=True)
+class QualityGate:
+    """What a trained model must show on auctions it has not seen before it is registered.
+
+    `max_calibration_error_share` is a share of the held-out rate of positives.
+    """
+
+    min_auc: float
+    min_auc_gain: float
+    max_calibration_error_share: float
+    min_held_out_positives: int
+
+
+@dataclass(frozen=True, slots=True)
+class TuningSizes:
+    """How many training jobs look for hyperparameters, and how many at a time."""
+
+    max_jobs: int
+    max_parallel_jobs: int
+    max_duration_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecommenderSizes:
+    """The load test of a registered model: steps of `users_a_step` more callers, up to a p95 of `latency_p95_ms`."""
+
+    instance_types: tuple[str, ...]
+    latency_p95_ms: int
+    step_s: int
+    steps: int
+    users_a_step: int
+    max_duration_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSizes:
+    """The pipeline from event log to registered model. `spot_wait_s`: how long a job may take on Spot; 0: on demand.
+
+    `schedule` is EventBridge Scheduler's cron in UTC; None: it runs when somebody starts it.
+    """
+
+    image_tag: str
+    instance_type: str
+    volume_gb: int
+    max_runtime_s: int
+    spot_wait_s: int
+    gate: QualityGate
+    tuning: TuningSizes
+    recommender: RecommenderSizes
+    schedule: str | None
+    log_days: int
+
+
+@dataclass(frozen=True, slots=True)
 class Environment:
     """One deployment. `name` is part of every resource's name; `region` is fixed, so that nothing is looked up."""
 
     name: str
     region: str
     network: NetworkSizes
+    images: ImageSizes
+    inference: InferenceSizes
+    training: TrainingSizes
 
+
+# Of one instance with two vCPUs: the model is served by one process, on one core. Measure anew, by the recommender's
+# load test or from inside the VPC, whenever the model, its image or the instance type changes.
+SERVING = ScalingSizes(
+    metric="concurrency",
+    measured_max_rps=400.0,
+    measured_latency_ms=5.0,
+    safety=0.5,
+    scale_out_cooldown_s=60,
+    scale_in_cooldown_s=600,
+)
 
 DEV = Environment(
     name="dev",
     region="us-east-1",
     network=NetworkSizes(cidr="10.40.0.0/16", availability_zones=3, flow_log_days=14),
+    images=ImageSizes(keep_images=10, keep_untagged_days=1, keep_on_delete=False),
+    inference=InferenceSizes(
+        image_tag="0.1.0",
+        variants=(
+            Variant("champion", ArchivedModel("models/first/model.tar.gz"), 0.9, "ml.c6i.large", 1, 2),
+            Variant("challenger", ArchivedModel("models/first/model.tar.gz"), 0.1, "ml.c6i.large", 1, 1),
+        ),
+        scaling=SERVING,
+        shift=TrafficShift("CANARY", percent=50, wait_s=120, termination_wait_s=60, max_duration_s=3600),
+        rollback=RollbackLimits(model_latency_p99_ms=50.0, server_error_share=0.05, minutes=2),
+        log_days=14,
+    ),
+    training=TrainingSizes(
+        image_tag="0.1.0",
+        instance_type="ml.m5.large",
+        volume_gb=10,
+        max_runtime_s=1800,
+        spot_wait_s=3600,
+        gate=QualityGate(min_auc=0.55, min_auc_gain=0.0, max_calibration_error_share=0.5, min_held_out_positives=50),
+        tuning=TuningSizes(max_jobs=4, max_parallel_jobs=2, max_duration_s=7200),
+        recommender=RecommenderSizes(
+            ("ml.c6i.large",), latency_p95_ms=20, step_s=120, steps=3, users_a_step=2, max_duration_s=1800
+        ),
+        schedule=None,
+        log_days=14,
+    ),
 )
 
 PROD = Environment(
     name="prod",
     region="us-east-1",
     network=NetworkSizes(cidr="10.50.0.0/16", availability_zones=3, flow_log_days=365),
+    images=ImageSizes(keep_images=50, keep_untagged_days=7, keep_on_delete=True),
+    inference=InferenceSizes(
+        image_tag="0.1.0",
+        variants=(
+            Variant(
+                "champion",
+                RegisteredModel(1),
+                0.9,
+                "ml.c7i.large",
+                min_instances=6,
+                max_instances=60,
+                schedules=(
+                    Schedule("before-the-evening", "0 16 * * ? *", min_instances=12, max_instances=60),
+                    Schedule("after-midnight", "0 6 * * ? *", min_instances=6, max_instances=60),
+                ),
+            ),
+            Variant("challenger", RegisteredModel(1), 0.1, "ml.c7i.large", min_instances=3, max_instances=9),
+        ),
+        scaling=SERVING,
+        shift=TrafficShift("LINEAR", percent=25, wait_s=300, termination_wait_s=600, max_duration_s=7200),
+        rollback=RollbackLimits(model_latency_p99_ms=20.0, server_error_share=0.01, minutes=2),
+        log_days=90,
+    ),
+    training=TrainingSizes(
+        image_tag="0.1.0",
+        instance_type="ml.m5.2xlarge",
+        volume_gb=50,
+        max_runtime_s=4 * 3600,
+        spot_wait_s=8 * 3600,
+        gate=QualityGate(min_auc=0.6, min_auc_gain=0.005, max_calibration_error_share=0.2, min_held_out_positives=1000),
+        tuning=TuningSizes(max_jobs=30, max_parallel_jobs=3, max_duration_s=12 * 3600),
+        recommender=RecommenderSizes(
+            ("ml.c6i.large", "ml.c7i.large", "ml.m6i.large"),
+            latency_p95_ms=10,
+            step_s=180,
+            steps=10,
+            users_a_step=3,
+            max_duration_s=7200,
+        ),
+        schedule="cron(0 3 * * ? *)",
+        log_days=365,
+    ),
 )
 
 ENVIRONMENTS = {environment.name: environment for environment in (DEV, PROD)}

@@ -178,6 +178,109 @@ class TrainingSizes:
 
 
 @dataclass(frozen=True, slots=True)
+class BidderSettings:
+    """The bidder's own settings that a deployment sets for good. Each is named as in bidder/config.py: `drain_s` is
+    BIDDER_DRAIN_S. `infra/stopping.py` says how those in seconds go with the balancer's."""
+
+    max_in_flight: int
+    endpoint_max_calls: int
+    drain_s: float = 15.0
+    stop_s: float = 10.0
+    keep_alive_s: int = 330
+    max_connections: int = 10_000
+    log_level: str = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class BalancerSizes:
+    """`exchange_cidrs`: who may connect, nobody else can. `idle_s`: the ALB's; an NLB's TLS listener has 350 s, fixed.
+
+    `kind` network: the client's address is kept, and nothing above TLS is looked at; application: paths other than
+    bids and notices are refused, and clients' addresses come in X-Forwarded-For."""
+
+    kind: Literal["network", "application"]
+    internet_facing: bool
+    exchange_cidrs: tuple[str, ...]
+    deletion_protection: bool
+    deregistration_delay_s: int = 60
+    health_interval_s: int = 5
+    health_timeout_s: int = 2
+    healthy_count: int = 2
+    unhealthy_count: int = 2
+    idle_s: int = 310
+
+
+@dataclass(frozen=True, slots=True)
+class CacheSizes:
+    """Profiles in ElastiCache. `nodes`: the primary and its replicas, each in its own zone.
+
+    `passwords`: the generations in force, at most two; the last is the one in use. See docs/secrets.md for rotating.
+    Windows are UTC."""
+
+    node_type: str
+    nodes: int
+    snapshot_days: int
+    log_days: int
+    passwords: tuple[int, ...] = (1,)
+    engine_version: str = "8.1"
+    port: int = 6380
+    snapshot_window: str = "07:00-08:00"
+    maintenance_window: str = "sun:08:30-sun:09:30"
+
+
+@dataclass(frozen=True, slots=True)
+class FargateCapacity:
+    """Tasks on AWS's machines. Of those beyond `on_demand_tasks`, `spot_weight` of `spot_weight` + 1 are Spot."""
+
+    on_demand_tasks: int
+    spot_weight: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceCapacity:
+    """Tasks on EC2. `tasks_each` is what an instance has network interfaces for, less its own, without trunking."""
+
+    instance_type: str
+    tasks_each: int
+    min_instances: int
+    max_instances: int
+    volume_gib: int = 30
+    target_percent: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSizes:
+    """The bidder on ECS. `cpu` in 1/1024 of a core and `memory_mib` are a task's, its side-cars included.
+
+    A task takes `bids_a_second` at most, each `bid_ms` in the mean (to be measured: see docs/deployment.md), and is
+    filled to `safety` of that. `documents`: settings that name what the bidder reads, and its key in the bucket."""
+
+    image_tag: str
+    capacity: FargateCapacity | InstanceCapacity
+    architecture: Literal["ARM64", "X86_64"]
+    cpu: int
+    memory_mib: int
+    cache_mib: int
+    min_tasks: int
+    max_tasks: int
+    cpu_target_percent: int
+    bids_a_second: int
+    bid_ms: float
+    safety: float
+    log_days: int
+    documents: tuple[tuple[str, str], ...]
+    explain: bool = False
+    health_grace_s: int = 180
+    scale_out_s: int = 30
+    scale_in_s: int = 300
+
+    @property
+    def in_flight_target(self) -> float:
+        """Bids in flight a task, by Little's law."""
+        return round(self.bids_a_second * self.safety * self.bid_ms / 1000, 1)
+
+
+@dataclass(frozen=True, slots=True)
 class Environment:
     """One deployment. `name` is part of every resource's name; `region` is fixed, so that nothing is looked up."""
 
@@ -187,6 +290,10 @@ class Environment:
     images: ImageSizes
     inference: InferenceSizes
     training: TrainingSizes
+    bidder: BidderSettings
+    service: ServiceSizes
+    balancer: BalancerSizes
+    cache: CacheSizes
 
 
 # Of one instance with two vCPUs: the model is served by one process, on one core. Measure anew, by the recommender's
@@ -230,6 +337,28 @@ DEV = Environment(
         schedule=None,
         log_days=14,
     ),
+    bidder=BidderSettings(max_in_flight=200, endpoint_max_calls=8),
+    service=ServiceSizes(
+        image_tag="0.1.0",
+        capacity=FargateCapacity(on_demand_tasks=3),
+        architecture="ARM64",
+        cpu=512,
+        memory_mib=1024,
+        cache_mib=128,
+        min_tasks=3,
+        max_tasks=6,
+        cpu_target_percent=50,
+        bids_a_second=500,
+        bid_ms=20.0,
+        safety=0.5,
+        log_days=14,
+        documents=(("catalog_uri", "catalogs/catalog.json"),),
+        explain=True,
+    ),
+    balancer=BalancerSizes(
+        kind="network", internet_facing=False, exchange_cidrs=("10.40.0.0/16",), deletion_protection=False
+    ),
+    cache=CacheSizes(node_type="cache.t4g.small", nodes=2, snapshot_days=1, log_days=14),
 )
 
 PROD = Environment(
@@ -278,6 +407,31 @@ PROD = Environment(
         schedule="cron(0 3 * * ? *)",
         log_days=365,
     ),
+    bidder=BidderSettings(max_in_flight=2000, endpoint_max_calls=32),
+    service=ServiceSizes(
+        image_tag="0.1.0",
+        capacity=InstanceCapacity(instance_type="c7g.xlarge", tasks_each=3, min_instances=3, max_instances=24),
+        architecture="ARM64",
+        cpu=1024,
+        memory_mib=2048,
+        cache_mib=512,
+        min_tasks=6,
+        max_tasks=60,
+        cpu_target_percent=50,
+        bids_a_second=4000,
+        bid_ms=15.0,
+        safety=0.5,
+        log_days=90,
+        documents=(("catalog_uri", "catalogs/catalog.json"), ("rates_uri", "catalogs/rates.json")),
+    ),
+    # Documentation's own addresses (RFC 5737): nobody can connect until the exchanges' stand here.
+    balancer=BalancerSizes(
+        kind="network",
+        internet_facing=True,
+        exchange_cidrs=("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24"),
+        deletion_protection=True,
+    ),
+    cache=CacheSizes(node_type="cache.r7g.large", nodes=3, snapshot_days=7, log_days=90),
 )
 
 ENVIRONMENTS = {environment.name: environment for environment in (DEV, PROD)}

@@ -1,8 +1,9 @@
 # The bidder. Build from the repository's root:  docker build -t rtb-bidder .
 #
 # The image holds CPython, the dependencies of requirements/bidder.txt (checked by hash, wheels only) and the packages
-# openrtb_schemas and bidder. It runs as a user without rights or home, writes no file, and so runs on a read-only
-# file system. Settings are BIDDER_* variables; AWS credentials come from the usual chain, none are in the image.
+# openrtb_schemas and bidder. It runs as a user without rights or home on a read-only file system; all it writes are
+# compiled catalogs, in a directory where a volume or memory may be mounted. Settings are BIDDER_* variables; AWS
+# credentials come from the usual chain, none are in the image.
 
 FROM python:3.11-slim AS builder
 WORKDIR /app
@@ -26,6 +27,9 @@ LABEL org.opencontainers.image.title="rtb-bidder" \
       org.opencontainers.image.revision="${REVISION}"
 RUN groupadd --system --gid 10001 app \
     && useradd --system --uid 10001 --gid app --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin app
+# An orchestrator that mounts an empty volume here gives it this owner: Amazon ECS does so where a VOLUME says so.
+RUN install -d -o 10001 -g 10001 -m 0700 /var/cache/rtb-bidder
+VOLUME /var/cache/rtb-bidder
 WORKDIR /app
 COPY --from=builder /opt/venv /opt/venv
 COPY --from=builder /app /app

@@ -77,7 +77,7 @@ class Balancer(Construct):
 
     def _target_group(self, vpc: aws_ec2.IVpc, port: int) -> elbv2.CfnTargetGroup:
         sizes = self.sizes
-        attributes = {
+        attributes: dict[str, bool | int | str] = {
             "deregistration_delay.timeout_seconds": sizes.deregistration_delay_s,
             "load_balancing.cross_zone.enabled": False,
         }

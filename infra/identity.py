@@ -43,6 +43,28 @@ EXPLAINED_WILDCARDS: tuple[Wildcard, ...] = (
     # storage
     # inference, training
     # service on ECS, balancer, cache
+    Wildcard(
+        actions=("ecr:GetAuthorizationToken",),
+        resource=EVERYTHING,
+        reason="a registry's token is for an account, not for a repository: IAM knows no resource for it",
+    ),
+    Wildcard(
+        actions=("ecs:DiscoverPollEndpoint",),
+        resource=EVERYTHING,
+        reason="which address the ECS agent has to poll is asked of no resource",
+    ),
+    Wildcard(
+        actions=("ecs:Poll", "ecs:StartTelemetrySession", "ecs:UpdateContainerInstancesState"),
+        resource=r"arn:[^*]+:ecs:[^*]+:container-instance/bidder-\w+/\*",
+        condition="ecs:cluster",
+        reason="ECS chooses an instance's id when it registers; all are of this one cluster",
+    ),
+    Wildcard(
+        actions=("s3:PutObject",),
+        resource=r"[^*]+/balancer/bidder-\w+/AWSLogs/\$\{AWS::AccountId\}/\*",
+        condition="aws:SourceAccount",
+        reason="the log delivery service chooses the names of the balancer's access logs, below this account's prefix",
+    ),
     # service on EKS
     # observability, audit, budget
 )

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import TypeAlias
 
 from aws_cdk import Aws, RemovalPolicy, Stack, aws_ecr, aws_ecs, aws_iam, aws_kms, aws_logs, aws_s3, aws_secretsmanager
 from constructs import Construct
@@ -30,7 +31,7 @@ PORT = 8080
 USER = "10001:10001"  # as in the Dockerfile
 CACHE_DIR = "/var/cache/rtb-bidder"  # the Dockerfile gives it to USER
 OPEN_FILES = 65_536  # a connection is one
-ContainerDefinition = aws_ecs.CfnTaskDefinition.ContainerDefinitionProperty
+ContainerDefinition: TypeAlias = aws_ecs.CfnTaskDefinition.ContainerDefinitionProperty
 
 
 def variables(settings: BidderSettings) -> dict[str, str]:

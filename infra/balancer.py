@@ -12,8 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from aws_cdk import Aws, CfnParameter, aws_ec2, aws_iam, aws_s3
+from aws_cdk import Aws, CfnParameter
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from infra.environments import BalancerSizes
@@ -31,18 +34,18 @@ class Balancer(Construct):
         scope: Construct,
         construct_id: str,
         *,
-        environment_name: str,
+        name: str,
         sizes: BalancerSizes,
-        vpc: aws_ec2.IVpc,
-        subnets: Sequence[aws_ec2.ISubnet],
+        vpc: ec2.IVpc,
+        subnets: Sequence[ec2.ISubnet],
         port: int,
-        log_bucket: aws_s3.IBucket,
+        log_bucket: s3.IBucket,
     ) -> None:
         """`subnets`: one a zone, public if `sizes.internet_facing`. `port`: the bidder's. The certificate's ARN is a
         parameter of the stack: it is made, and its name proven, before there is anything to deploy."""
         super().__init__(scope, construct_id)
         self.sizes = sizes
-        self._prefix = f"bidder-{environment_name}"
+        self._prefix = f"bidder-{name}"
         self.certificate = CfnParameter(
             self,
             "CertificateArn",
@@ -50,32 +53,32 @@ class Balancer(Construct):
             allowed_pattern=r"arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[a-f0-9-]+",
         )
         self.certificate.override_logical_id("CertificateArn")
-        self.security_group = aws_ec2.SecurityGroup(
+        self.security_group = ec2.SecurityGroup(
             self, "SecurityGroup", vpc=vpc, allow_all_outbound=False, description="Bids: from exchanges, to the bidder"
         )
-        self.security_group.add_ingress_rule(self._exchanges(), aws_ec2.Port.tcp(TLS_PORT), "Bids over TLS")
+        self.security_group.add_ingress_rule(self._exchanges(), ec2.Port.tcp(TLS_PORT), "Bids over TLS")
         self.target_group = self._target_group(vpc, port)
         self.load_balancer = self._load_balancer(subnets, log_bucket)
         self.listener = self._listener()
 
-    def allow_to(self, security_group: aws_ec2.ISecurityGroup, port: int) -> None:
+    def allow_to(self, security_group: ec2.ISecurityGroup, port: int) -> None:
         """Let the balancer connect to members of `security_group`: a rule on each side.
 
         The group is named, not addresses: that holds for kept client addresses as well."""
-        self.security_group.connections.allow_to(security_group, aws_ec2.Port.tcp(port), "Bids and health checks")
+        self.security_group.connections.allow_to(security_group, ec2.Port.tcp(port), "Bids and health checks")
 
-    def _exchanges(self) -> aws_ec2.IPeer:
+    def _exchanges(self) -> ec2.IPeer:
         """A prefix list: exchanges change their addresses, and it can be changed while no security group is."""
-        exchanges = aws_ec2.PrefixList(
+        exchanges = ec2.PrefixList(
             self,
             "Exchanges",
             prefix_list_name=f"{self._prefix}-exchanges",
-            address_family=aws_ec2.AddressFamily.IP_V4,
-            entries=[aws_ec2.CfnPrefixList.EntryProperty(cidr=cidr) for cidr in self.sizes.exchange_cidrs],
+            address_family=ec2.AddressFamily.IP_V4,
+            entries=[ec2.CfnPrefixList.EntryProperty(cidr=cidr) for cidr in self.sizes.exchange_cidrs],
         )
-        return aws_ec2.Peer.prefix_list(exchanges.prefix_list_id)
+        return ec2.Peer.prefix_list(exchanges.prefix_list_id)
 
-    def _target_group(self, vpc: aws_ec2.IVpc, port: int) -> elbv2.CfnTargetGroup:
+    def _target_group(self, vpc: ec2.IVpc, port: int) -> elbv2.CfnTargetGroup:
         sizes = self.sizes
         attributes: dict[str, bool | int | str] = {
             "deregistration_delay.timeout_seconds": sizes.deregistration_delay_s,
@@ -112,7 +115,7 @@ class Balancer(Construct):
             ],
         )
 
-    def _load_balancer(self, subnets: Sequence[aws_ec2.ISubnet], log_bucket: aws_s3.IBucket) -> elbv2.CfnLoadBalancer:
+    def _load_balancer(self, subnets: Sequence[ec2.ISubnet], log_bucket: s3.IBucket) -> elbv2.CfnLoadBalancer:
         sizes = self.sizes
         attributes: dict[str, bool | int | str] = {
             "access_logs.s3.enabled": True,
@@ -152,21 +155,21 @@ class Balancer(Construct):
     def _log_prefix(self) -> str:
         return f"balancer/{self._prefix}"
 
-    def _let_logs_in(self, balancer: elbv2.CfnLoadBalancer, bucket: aws_s3.IBucket) -> None:
+    def _let_logs_in(self, balancer: elbv2.CfnLoadBalancer, bucket: s3.IBucket) -> None:
         """The bucket's part; the balancer writes a test object at once, so it comes after."""
         network = self.sizes.kind == "network"
         service = "delivery.logs.amazonaws.com" if network else "logdelivery.elasticloadbalancing.amazonaws.com"
-        writer = aws_iam.ServicePrincipal(service)
+        writer = iam.ServicePrincipal(service)
         here = {"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}}
         objects = bucket.arn_for_objects(f"{self._log_prefix}/AWSLogs/{Aws.ACCOUNT_ID}/*")
         added = bucket.add_to_resource_policy(
-            aws_iam.PolicyStatement(
+            iam.PolicyStatement(
                 sid="BalancerLogs", principals=[writer], actions=["s3:PutObject"], resources=[objects], conditions=here
             )
         )
         if network:
             bucket.add_to_resource_policy(
-                aws_iam.PolicyStatement(
+                iam.PolicyStatement(
                     sid="BalancerLogsAcl",
                     principals=[writer],
                     actions=["s3:GetBucketAcl"],

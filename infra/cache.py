@@ -16,7 +16,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aws_cdk import CfnTag, RemovalPolicy, Stack, aws_ec2, aws_elasticache, aws_kms, aws_logs, aws_secretsmanager
+from aws_cdk import CfnTag, RemovalPolicy, Stack
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_elasticache as elasticache
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from infra.environments import CacheSizes
@@ -46,26 +51,26 @@ class Cache(Construct):
         scope: Construct,
         construct_id: str,
         *,
-        environment_name: str,
+        name: str,
         sizes: CacheSizes,
-        vpc: aws_ec2.IVpc,
-        subnets: Sequence[aws_ec2.ISubnet],
-        key: aws_kms.IKey,
+        vpc: ec2.IVpc,
+        subnets: Sequence[ec2.ISubnet],
+        key: kms.IKey,
     ) -> None:
         """ValueError: `sizes` cannot be had."""
         super().__init__(scope, construct_id)
         if sizes.nodes < 2 or not 1 <= len(sizes.passwords) <= 2:
             raise ValueError(f"a cache has at least two nodes and one or two passwords: {sizes}")
         self.port = sizes.port
-        self._prefix = f"bidder-{environment_name}"
+        self._prefix = f"bidder-{name}"
         self._sizes = sizes
         self._key = key
-        self.security_group = aws_ec2.SecurityGroup(
+        self.security_group = ec2.SecurityGroup(
             self, "SecurityGroup", vpc=vpc, allow_all_outbound=False, description="Profiles: from the bidder alone"
         )
         passwords = {user: self._passwords(user) for user in (READER, LOADER)}
         passwords[NOBODY] = passwords[LOADER]  # a user of Valkey's has to have one; this one is off
-        group = aws_elasticache.CfnUserGroup(
+        group = elasticache.CfnUserGroup(
             self,
             "Users",
             engine="valkey",
@@ -76,21 +81,21 @@ class Cache(Construct):
         self.reader_url = self._url(READER, passwords[READER][-1])
         self.loader_url = self._url(LOADER, passwords[LOADER][-1])
 
-    def allow_from(self, security_group: aws_ec2.ISecurityGroup) -> None:
+    def allow_from(self, security_group: ec2.ISecurityGroup) -> None:
         """Let members of `security_group` connect: a rule on each side."""
-        port = aws_ec2.Port.tcp(self.port)
+        port = ec2.Port.tcp(self.port)
         self.security_group.connections.allow_from(security_group, port, "Profiles")
 
-    def _passwords(self, user: User) -> list[aws_secretsmanager.Secret]:
+    def _passwords(self, user: User) -> list[secretsmanager.Secret]:
         """One a generation, oldest first."""
         return [
-            aws_secretsmanager.Secret(
+            secretsmanager.Secret(
                 self,
                 f"{user.name.title()}Password{generation}",
                 secret_name=f"{self._prefix}/cache/{user.name}/password-{generation}",
                 description=f"Password {generation} of the cache's user {user.name}",
                 encryption_key=self._key,
-                generate_secret_string=aws_secretsmanager.SecretStringGenerator(
+                generate_secret_string=secretsmanager.SecretStringGenerator(
                     password_length=PASSWORD_CHARS, exclude_punctuation=True
                 ),
                 removal_policy=RemovalPolicy.DESTROY,
@@ -98,8 +103,8 @@ class Cache(Construct):
             for generation in self._sizes.passwords
         ]
 
-    def _user(self, user: User, passwords: Sequence[aws_secretsmanager.Secret]) -> aws_elasticache.CfnUser:
-        return aws_elasticache.CfnUser(
+    def _user(self, user: User, passwords: Sequence[secretsmanager.Secret]) -> elasticache.CfnUser:
+        return elasticache.CfnUser(
             self,
             f"{user.name.title()}User",
             engine="valkey",
@@ -110,12 +115,12 @@ class Cache(Construct):
             authentication_mode={"Type": "password", "Passwords": [_reference(password) for password in passwords]},
         )
 
-    def _url(self, user: User, password: aws_secretsmanager.Secret) -> aws_secretsmanager.ISecret:
+    def _url(self, user: User, password: secretsmanager.Secret) -> secretsmanager.ISecret:
         """A secret of its own for each generation: a new ARN is what makes ECS start new tasks."""
         generation = self._sizes.passwords[-1]
         host = self.replication_group.attr_primary_end_point_address
         name = f"{user.name.title()}Url{generation}"
-        secret = aws_secretsmanager.CfnSecret(
+        secret = secretsmanager.CfnSecret(
             self,
             name,
             name=f"{self._prefix}/cache/{user.name}/url-{generation}",
@@ -123,34 +128,34 @@ class Cache(Construct):
             kms_key_id=self._key.key_arn,
             secret_string=f"rediss://{user.name}:{_reference(password)}@{host}:{self.port}/0",
         )
-        return aws_secretsmanager.Secret.from_secret_complete_arn(self, f"{name}Secret", secret.ref)
+        return secretsmanager.Secret.from_secret_complete_arn(self, f"{name}Secret", secret.ref)
 
     def _replication_group(
-        self, users: aws_elasticache.CfnUserGroup, subnets: Sequence[aws_ec2.ISubnet]
-    ) -> aws_elasticache.CfnReplicationGroup:
+        self, users: elasticache.CfnUserGroup, subnets: Sequence[ec2.ISubnet]
+    ) -> elasticache.CfnReplicationGroup:
         sizes = self._sizes
-        subnet_group = aws_elasticache.CfnSubnetGroup(
+        subnet_group = elasticache.CfnSubnetGroup(
             self,
             "Subnets",
             cache_subnet_group_name=self._prefix,
             description="Private subnets",
             subnet_ids=[subnet.subnet_id for subnet in subnets],
         )
-        parameters = aws_elasticache.CfnParameterGroup(
+        parameters = elasticache.CfnParameterGroup(
             self,
             "Parameters",
             cache_parameter_group_family=f"valkey{sizes.engine_version.partition('.')[0]}",
             description="Full: the profile that is asked for least goes, which costs targeting and never a bid",
             properties={"maxmemory-policy": "allkeys-lfu", "lazyfree-lazy-eviction": "yes"},
         )
-        logs = aws_logs.CfnLogGroup(
+        log_group = logs.CfnLogGroup(
             self,
             "Logs",
             log_group_name=f"/{self._prefix}/cache",
             retention_in_days=sizes.log_days,
             kms_key_id=self._key.key_arn,
         )
-        return aws_elasticache.CfnReplicationGroup(
+        return elasticache.CfnReplicationGroup(
             self,
             "Profiles",
             replication_group_id=self._prefix,
@@ -175,11 +180,11 @@ class Cache(Construct):
             preferred_maintenance_window=sizes.maintenance_window,
             auto_minor_version_upgrade=True,
             log_delivery_configurations=[
-                aws_elasticache.CfnReplicationGroup.LogDeliveryConfigurationRequestProperty(
+                elasticache.CfnReplicationGroup.LogDeliveryConfigurationRequestProperty(
                     destination_type="cloudwatch-logs",
-                    destination_details=aws_elasticache.CfnReplicationGroup.DestinationDetailsProperty(
-                        cloud_watch_logs_details=aws_elasticache.CfnReplicationGroup.CloudWatchLogsDestinationDetailsProperty(
-                            log_group=logs.ref
+                    destination_details=elasticache.CfnReplicationGroup.DestinationDetailsProperty(
+                        cloud_watch_logs_details=elasticache.CfnReplicationGroup.CloudWatchLogsDestinationDetailsProperty(
+                            log_group=log_group.ref
                         )
                     ),
                     log_format="json",
@@ -191,6 +196,6 @@ class Cache(Construct):
         )
 
 
-def _reference(secret: aws_secretsmanager.ISecret) -> str:
+def _reference(secret: secretsmanager.ISecret) -> str:
     """What CloudFormation puts the value in for. "Unsafe" is the CDK's word for any way out of a SecretValue."""
     return secret.secret_value.unsafe_unwrap()

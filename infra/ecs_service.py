@@ -14,7 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aws_cdk import CfnResource, aws_applicationautoscaling, aws_ec2, aws_ecs, aws_kms
+from aws_cdk import CfnResource
+from aws_cdk import aws_applicationautoscaling as scaling
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from infra.balancer import Balancer
@@ -27,9 +31,9 @@ IN_FLIGHT = "bidder_in_flight"  # the metric's name; its dimension is Service
 SERVICE_DIMENSION = "Service"
 
 
-def metric_namespace(environment_name: str) -> str:
+def metric_namespace(name: str) -> str:
     """Where the collectors publish the bidder's metrics in CloudWatch."""
-    return f"Bidder/{environment_name}"
+    return f"Bidder/{name}"
 
 
 class EcsService(Construct):
@@ -40,15 +44,15 @@ class EcsService(Construct):
         scope: Construct,
         construct_id: str,
         *,
-        environment_name: str,
+        name: str,
         sizes: ServiceSizes,
         settings: BidderSettings,
-        vpc: aws_ec2.IVpc,
-        subnets: Sequence[aws_ec2.ISubnet],
-        endpoint_security_group: aws_ec2.ISecurityGroup,
+        vpc: ec2.IVpc,
+        subnets: Sequence[ec2.ISubnet],
+        endpoint_security_group: ec2.ISecurityGroup,
         task: BidderTask,
         balancer: Balancer,
-        key: aws_kms.IKey,
+        key: kms.IKey,
         rollback_alarms: Sequence[str] = (),
     ) -> None:
         """`subnets`: private, one a zone. `rollback_alarms`: names of alarms that undo a deployment. ValueError: with
@@ -57,9 +61,9 @@ class EcsService(Construct):
         if lost := problems(settings, balancer.sizes):
             raise ValueError("; ".join(lost))
         self._sizes = sizes
-        self.prefix = f"bidder-{environment_name}"
+        self.prefix = f"bidder-{name}"
         self.cluster = self._cluster()
-        self.security_group = aws_ec2.SecurityGroup(
+        self.security_group = ec2.SecurityGroup(
             self, "SecurityGroup", vpc=vpc, allow_all_outbound=False, description="Bidders: from the balancer alone"
         )
         balancer.allow_to(self.security_group, PORT)
@@ -69,7 +73,7 @@ class EcsService(Construct):
             self.instances = Instances(
                 self,
                 "Instances",
-                environment_name=environment_name,
+                name=name,
                 sizes=sizes.capacity,
                 architecture=sizes.architecture,
                 cluster=self.cluster,
@@ -83,19 +87,19 @@ class EcsService(Construct):
         self.service = self._service(task, balancer, subnets, rollback_alarms)
         for earlier in (balancer.listener, providers, task.task_role, task.execution_role):
             self.service.node.add_dependency(earlier)
-        self._scaling(metric_namespace(environment_name))
+        self._scaling(metric_namespace(name))
 
-    def _cluster(self) -> aws_ecs.CfnCluster:
-        return aws_ecs.CfnCluster(
+    def _cluster(self) -> ecs.CfnCluster:
+        return ecs.CfnCluster(
             self,
             "Cluster",
             cluster_name=self.prefix,
-            cluster_settings=[aws_ecs.CfnCluster.ClusterSettingsProperty(name="containerInsights", value="enhanced")],
+            cluster_settings=[ecs.CfnCluster.ClusterSettingsProperty(name="containerInsights", value="enhanced")],
         )
 
     def _providers(self) -> CfnResource:
         names = [self.instances.provider.ref] if self.instances else ["FARGATE", "FARGATE_SPOT"]
-        return aws_ecs.CfnClusterCapacityProviderAssociations(
+        return ecs.CfnClusterCapacityProviderAssociations(
             self,
             "Providers",
             cluster=self.cluster.ref,
@@ -103,8 +107,8 @@ class EcsService(Construct):
             default_capacity_provider_strategy=[],
         )
 
-    def _strategy(self) -> list[aws_ecs.CfnService.CapacityProviderStrategyItemProperty]:
-        item = aws_ecs.CfnService.CapacityProviderStrategyItemProperty
+    def _strategy(self) -> list[ecs.CfnService.CapacityProviderStrategyItemProperty]:
+        item = ecs.CfnService.CapacityProviderStrategyItemProperty
         capacity = self._sizes.capacity
         if self.instances:
             return [item(capacity_provider=self.instances.provider.ref, weight=1)]
@@ -118,12 +122,12 @@ class EcsService(Construct):
         self,
         task: BidderTask,
         balancer: Balancer,
-        subnets: Sequence[aws_ec2.ISubnet],
+        subnets: Sequence[ec2.ISubnet],
         rollback_alarms: Sequence[str],
-    ) -> aws_ecs.CfnService:
+    ) -> ecs.CfnService:
         """Without a desired count: that is the scaling's, and a deployment must not put it back."""
-        service = aws_ecs.CfnService
-        return aws_ecs.CfnService(
+        service = ecs.CfnService
+        return ecs.CfnService(
             self,
             "Service",
             service_name=self.prefix,
@@ -159,18 +163,17 @@ class EcsService(Construct):
             propagate_tags="SERVICE",
         )
 
-    def _placement(self) -> list[aws_ecs.CfnService.PlacementStrategyProperty] | None:
+    def _placement(self) -> list[ecs.CfnService.PlacementStrategyProperty] | None:
         """Zones first, then instances. Fargate spreads over zones itself and takes no strategy."""
         if not self.instances:
             return None
         return [
-            aws_ecs.CfnService.PlacementStrategyProperty(type="spread", field=field)
+            ecs.CfnService.PlacementStrategyProperty(type="spread", field=field)
             for field in ("attribute:ecs.availability-zone", "instanceId")
         ]
 
     def _scaling(self, namespace: str) -> None:
         sizes = self._sizes
-        scaling = aws_applicationautoscaling
         target = scaling.CfnScalableTarget(
             self,
             "Tasks",

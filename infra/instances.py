@@ -13,7 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aws_cdk import Aws, CfnParameter, CfnTag, Fn, Stack, aws_autoscaling, aws_ec2, aws_ecs, aws_iam, aws_kms
+from aws_cdk import Aws, CfnParameter, CfnTag, Fn, Stack
+from aws_cdk import aws_autoscaling as autoscaling
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from infra.environments import InstanceCapacity
@@ -36,21 +41,21 @@ class Instances(Construct):
         scope: Construct,
         construct_id: str,
         *,
-        environment_name: str,
+        name: str,
         sizes: InstanceCapacity,
         architecture: str,
-        cluster: aws_ecs.CfnCluster,
-        vpc: aws_ec2.IVpc,
-        subnets: Sequence[aws_ec2.ISubnet],
-        endpoint_security_group: aws_ec2.ISecurityGroup,
-        key: aws_kms.IKey,
+        cluster: ecs.CfnCluster,
+        vpc: ec2.IVpc,
+        subnets: Sequence[ec2.ISubnet],
+        endpoint_security_group: ec2.ISecurityGroup,
+        key: kms.IKey,
     ) -> None:
         super().__init__(scope, construct_id)
         self._sizes = sizes
-        self._prefix = f"bidder-{environment_name}"
+        self._prefix = f"bidder-{name}"
         self._cluster = cluster
         self._key = key
-        self.security_group = aws_ec2.SecurityGroup(
+        self.security_group = ec2.SecurityGroup(
             self,
             "SecurityGroup",
             vpc=vpc,
@@ -64,44 +69,42 @@ class Instances(Construct):
         self.group = self._group(template, subnets)
         self.provider = self._provider()
 
-    def _endpoints(
-        self, vpc: aws_ec2.IVpc, subnets: Sequence[aws_ec2.ISubnet], security_group: aws_ec2.ISecurityGroup
-    ) -> None:
+    def _endpoints(self, vpc: ec2.IVpc, subnets: Sequence[ec2.ISubnet], security_group: ec2.ISecurityGroup) -> None:
         for name, service in ENDPOINTS.items():
-            endpoint = aws_ec2.InterfaceVpcEndpoint(
+            endpoint = ec2.InterfaceVpcEndpoint(
                 self,
                 f"{name}Endpoint",
                 vpc=vpc,
-                service=aws_ec2.InterfaceVpcEndpointAwsService(service),
-                subnets=aws_ec2.SubnetSelection(subnets=list(subnets)),
+                service=ec2.InterfaceVpcEndpointAwsService(service),
+                subnets=ec2.SubnetSelection(subnets=list(subnets)),
                 security_groups=[security_group],
                 private_dns_enabled=True,
                 open=False,
             )
             for sid, actions, resources, conditions in self._agent():
                 endpoint.add_to_policy(
-                    aws_iam.PolicyStatement(
+                    iam.PolicyStatement(
                         sid=sid,
-                        principals=[aws_iam.ArnPrincipal(self.role.role_arn)],
+                        principals=[iam.ArnPrincipal(self.role.role_arn)],
                         actions=actions,
                         resources=resources,
                         conditions=conditions,
                     )
                 )
 
-    def _role(self) -> aws_iam.Role:
+    def _role(self) -> iam.Role:
         """What AmazonEC2ContainerServiceforEC2Role allows, on this cluster alone. Images are pulled with the task's
         execution role."""
-        role = aws_iam.Role(
+        role = iam.Role(
             self,
             "Role",
             role_name=f"{self._prefix}-instances",
             description="What the ECS agent may do",
-            assumed_by=aws_iam.ServicePrincipal("ec2.amazonaws.com"),
+            assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"),
         )
         for sid, actions, resources, conditions in self._agent():
             role.add_to_policy(
-                aws_iam.PolicyStatement(sid=sid, actions=actions, resources=resources, conditions=conditions)
+                iam.PolicyStatement(sid=sid, actions=actions, resources=resources, conditions=conditions)
             )
         return role
 
@@ -124,11 +127,11 @@ class Instances(Construct):
         """Auto Scaling starts instances with its service-linked role, which must be let use the disks' key (EC2 Auto
         Scaling guide, "Required KMS key policy"). An account that never had a group has to be given the role first."""
         name = "aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
-        scaling = aws_iam.ArnPrincipal(f"arn:{Aws.PARTITION}:iam::{Aws.ACCOUNT_ID}:role/{name}")
+        scaling = iam.ArnPrincipal(f"arn:{Aws.PARTITION}:iam::{Aws.ACCOUNT_ID}:role/{name}")
         actions = ["Encrypt", "Decrypt", "ReEncryptFrom", "ReEncryptTo", "GenerateDataKey", "DescribeKey"]
         actions += ["GenerateDataKeyWithoutPlaintext"]
         self._key.add_to_resource_policy(
-            aws_iam.PolicyStatement(
+            iam.PolicyStatement(
                 sid="DisksOfInstances",
                 principals=[scaling],
                 actions=[f"kms:{action}" for action in actions],
@@ -136,7 +139,7 @@ class Instances(Construct):
             )
         )
         self._key.add_to_resource_policy(
-            aws_iam.PolicyStatement(
+            iam.PolicyStatement(
                 sid="GrantsForDisksOfInstances",
                 principals=[scaling],
                 actions=["kms:CreateGrant"],
@@ -145,7 +148,7 @@ class Instances(Construct):
             )
         )
 
-    def _launch_template(self, architecture: str) -> aws_ec2.CfnLaunchTemplate:
+    def _launch_template(self, architecture: str) -> ec2.CfnLaunchTemplate:
         image = CfnParameter(
             self,
             "Image",
@@ -153,9 +156,9 @@ class Instances(Construct):
             default=IMAGES[architecture],
             description="Where AWS publishes the newest image",
         )
-        profile = aws_iam.CfnInstanceProfile(self, "Profile", roles=[self.role.role_name])
-        template = aws_ec2.CfnLaunchTemplate
-        return aws_ec2.CfnLaunchTemplate(
+        profile = iam.CfnInstanceProfile(self, "Profile", roles=[self.role.role_name])
+        template = ec2.CfnLaunchTemplate
+        return ec2.CfnLaunchTemplate(
             self,
             "Template",
             launch_template_data=template.LaunchTemplateDataProperty(
@@ -201,10 +204,10 @@ class Instances(Construct):
             ]
         )
 
-    def _disk(self, device: str, gib: int) -> aws_ec2.CfnLaunchTemplate.BlockDeviceMappingProperty:
-        return aws_ec2.CfnLaunchTemplate.BlockDeviceMappingProperty(
+    def _disk(self, device: str, gib: int) -> ec2.CfnLaunchTemplate.BlockDeviceMappingProperty:
+        return ec2.CfnLaunchTemplate.BlockDeviceMappingProperty(
             device_name=device,
-            ebs=aws_ec2.CfnLaunchTemplate.EbsProperty(
+            ebs=ec2.CfnLaunchTemplate.EbsProperty(
                 volume_type="gp3",
                 volume_size=gib,
                 encrypted=True,
@@ -214,10 +217,10 @@ class Instances(Construct):
         )
 
     def _group(
-        self, template: aws_ec2.CfnLaunchTemplate, subnets: Sequence[aws_ec2.ISubnet]
-    ) -> aws_autoscaling.CfnAutoScalingGroup:
-        group = aws_autoscaling.CfnAutoScalingGroup
-        return aws_autoscaling.CfnAutoScalingGroup(
+        self, template: ec2.CfnLaunchTemplate, subnets: Sequence[ec2.ISubnet]
+    ) -> autoscaling.CfnAutoScalingGroup:
+        group = autoscaling.CfnAutoScalingGroup
+        return autoscaling.CfnAutoScalingGroup(
             self,
             "Group",
             min_size=str(self._sizes.min_instances),
@@ -237,9 +240,9 @@ class Instances(Construct):
             ],
         )
 
-    def _provider(self) -> aws_ecs.CfnCapacityProvider:
-        provider = aws_ecs.CfnCapacityProvider
-        return aws_ecs.CfnCapacityProvider(
+    def _provider(self) -> ecs.CfnCapacityProvider:
+        provider = ecs.CfnCapacityProvider
+        return ecs.CfnCapacityProvider(
             self,
             "Provider",
             name=f"{self._prefix}-instances",

@@ -43,22 +43,22 @@ SUPPRESSIONS: tuple[Suppression, ...] = (
     Suppression(
         "AwsSolutions-SMG4",
         "*Task/ExplainToken/*",
-        "A debugging token for dev, read by no service that could follow a rotation; docs/secrets.md replaces it by hand.",
+        "A debugging token for dev, read by nothing that could follow a rotation; docs/secrets.md replaces it by hand.",
     ),
     Suppression(
         "AwsSolutions-AEC6",
         "*Cache/Profiles",
-        "Users with passwords and rights of their own (RBAC) let callers in, not the one AUTH token that this looks for.",
+        "Callers are users with passwords and rights of their own (RBAC), not holders of the one AUTH token meant.",
     ),
     Suppression(
         "AwsSolutions-ECS2",
         "*Task/Definition",
-        "The environment holds settings, which may be read; a test holds that what is secret comes from Secrets Manager.",
+        "The environment holds settings, which may be read; a test holds that secrets come from Secrets Manager.",
     ),
     Suppression(
         "AwsSolutions-AS3",
         "*Service/Instances/Group",
-        "ECS counts these instances as tasks need them; Container Insights shows them, and nobody acts on a single one.",
+        "ECS counts these instances as tasks need them; Container Insights shows them, and nobody acts on one of them.",
     ),
     # service on EKS
     # observability, audit, budget

@@ -20,7 +20,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TypeAlias
 
-from aws_cdk import Aws, RemovalPolicy, Stack, aws_ecr, aws_ecs, aws_iam, aws_kms, aws_logs, aws_s3, aws_secretsmanager
+from aws_cdk import Aws, RemovalPolicy, Stack
+from aws_cdk import aws_ecr as ecr
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from infra.environments import BidderSettings, FargateCapacity, ServiceSizes
@@ -31,7 +38,7 @@ PORT = 8080
 USER = "10001:10001"  # as in the Dockerfile
 CACHE_DIR = "/var/cache/rtb-bidder"  # the Dockerfile gives it to USER
 OPEN_FILES = 65_536  # a connection is one
-ContainerDefinition: TypeAlias = aws_ecs.CfnTaskDefinition.ContainerDefinitionProperty
+ContainerDefinition: TypeAlias = ecs.CfnTaskDefinition.ContainerDefinitionProperty
 
 
 def variables(settings: BidderSettings) -> dict[str, str]:
@@ -47,14 +54,14 @@ class BidderTask(Construct):
         scope: Construct,
         construct_id: str,
         *,
-        environment_name: str,
+        name: str,
         sizes: ServiceSizes,
         settings: BidderSettings,
-        repository: aws_ecr.IRepository,
-        key: aws_kms.IKey,
+        repository: ecr.IRepository,
+        key: kms.IKey,
         endpoint_name: str,
-        documents_bucket: aws_s3.IBucket,
-        state_url: aws_secretsmanager.ISecret,
+        documents_bucket: s3.IBucket,
+        state_url: secretsmanager.ISecret,
         event_stream_arn: str = "",
         side_cars: Sequence[ContainerDefinition] = (),
     ) -> None:
@@ -63,7 +70,7 @@ class BidderTask(Construct):
         super().__init__(scope, construct_id)
         self._sizes = sizes
         self._on_fargate = isinstance(sizes.capacity, FargateCapacity)
-        self._prefix = f"bidder-{environment_name}"
+        self._prefix = f"bidder-{name}"
         self._key = key
         self.log_group = self._log_group()
         self.secrets = self._secrets(state_url)
@@ -84,9 +91,9 @@ class BidderTask(Construct):
 
     # -- what it is ----------------------------------------------------------------------------------------------------
 
-    def _definition(self, containers: Sequence[ContainerDefinition]) -> aws_ecs.CfnTaskDefinition:
+    def _definition(self, containers: Sequence[ContainerDefinition]) -> ecs.CfnTaskDefinition:
         sizes = self._sizes
-        return aws_ecs.CfnTaskDefinition(
+        return ecs.CfnTaskDefinition(
             self,
             "Definition",
             family=self._prefix,
@@ -94,13 +101,13 @@ class BidderTask(Construct):
             network_mode="awsvpc",
             cpu=str(sizes.cpu),
             memory=str(sizes.memory_mib),
-            runtime_platform=aws_ecs.CfnTaskDefinition.RuntimePlatformProperty(
+            runtime_platform=ecs.CfnTaskDefinition.RuntimePlatformProperty(
                 cpu_architecture=sizes.architecture, operating_system_family="LINUX"
             ),
             task_role_arn=self.task_role.role_arn,
             execution_role_arn=self.execution_role.role_arn,
             container_definitions=list(containers),
-            volumes=[aws_ecs.CfnTaskDefinition.VolumeProperty(name="catalogs")] if self._on_fargate else None,
+            volumes=[ecs.CfnTaskDefinition.VolumeProperty(name="catalogs")] if self._on_fargate else None,
         )
 
     def _bidder(self, image: str, environment: Mapping[str, str], settings: BidderSettings) -> ContainerDefinition:
@@ -114,21 +121,17 @@ class BidderTask(Construct):
             docker_security_options=None if self._on_fargate else ["no-new-privileges"],
             linux_parameters=self._linux_parameters(),
             mount_points=self._mount_points(),
-            port_mappings=[
-                aws_ecs.CfnTaskDefinition.PortMappingProperty(container_port=PORT, protocol="tcp", name="bids")
-            ],
+            port_mappings=[ecs.CfnTaskDefinition.PortMappingProperty(container_port=PORT, protocol="tcp", name="bids")],
             environment=[
-                aws_ecs.CfnTaskDefinition.KeyValuePairProperty(name=name, value=value)
+                ecs.CfnTaskDefinition.KeyValuePairProperty(name=name, value=value)
                 for name, value in sorted(environment.items())
             ],
             secrets=[
-                aws_ecs.CfnTaskDefinition.SecretProperty(name=name, value_from=secret.secret_arn)
+                ecs.CfnTaskDefinition.SecretProperty(name=name, value_from=secret.secret_arn)
                 for name, secret in sorted(self.secrets.items())
             ],
-            ulimits=[
-                aws_ecs.CfnTaskDefinition.UlimitProperty(name="nofile", soft_limit=OPEN_FILES, hard_limit=OPEN_FILES)
-            ],
-            health_check=aws_ecs.CfnTaskDefinition.HealthCheckProperty(
+            ulimits=[ecs.CfnTaskDefinition.UlimitProperty(name="nofile", soft_limit=OPEN_FILES, hard_limit=OPEN_FILES)],
+            health_check=ecs.CfnTaskDefinition.HealthCheckProperty(
                 command=["CMD", "python", "-IS", "/app/healthcheck.py", str(PORT), "/healthz"],
                 interval=5,
                 timeout=3,
@@ -139,9 +142,9 @@ class BidderTask(Construct):
             log_configuration=self.log_configuration(BIDDER),
         )
 
-    def log_configuration(self, stream: str) -> aws_ecs.CfnTaskDefinition.LogConfigurationProperty:
+    def log_configuration(self, stream: str) -> ecs.CfnTaskDefinition.LogConfigurationProperty:
         """For a container of this task. Lines are dropped, not waited for, when CloudWatch is slow: bids go first."""
-        return aws_ecs.CfnTaskDefinition.LogConfigurationProperty(
+        return ecs.CfnTaskDefinition.LogConfigurationProperty(
             log_driver="awslogs",
             options={
                 "awslogs-group": self.log_group.ref,
@@ -152,30 +155,30 @@ class BidderTask(Construct):
             },
         )
 
-    def _linux_parameters(self) -> aws_ecs.CfnTaskDefinition.LinuxParametersProperty:
+    def _linux_parameters(self) -> ecs.CfnTaskDefinition.LinuxParametersProperty:
         """The compiled catalog's directory is memory on EC2; Fargate knows no tmpfs and has a volume for it."""
-        memory = aws_ecs.CfnTaskDefinition.TmpfsProperty(
+        memory = ecs.CfnTaskDefinition.TmpfsProperty(
             container_path=CACHE_DIR,
             size=self._sizes.cache_mib,
             mount_options=["nosuid", "nodev", "noexec", "mode=0700", "uid=10001", "gid=10001"],
         )
-        return aws_ecs.CfnTaskDefinition.LinuxParametersProperty(
+        return ecs.CfnTaskDefinition.LinuxParametersProperty(
             init_process_enabled=True,
-            capabilities=aws_ecs.CfnTaskDefinition.KernelCapabilitiesProperty(drop=["ALL"]),
+            capabilities=ecs.CfnTaskDefinition.KernelCapabilitiesProperty(drop=["ALL"]),
             tmpfs=None if self._on_fargate else [memory],
         )
 
-    def _mount_points(self) -> list[aws_ecs.CfnTaskDefinition.MountPointProperty] | None:
+    def _mount_points(self) -> list[ecs.CfnTaskDefinition.MountPointProperty] | None:
         if not self._on_fargate:
             return None
         return [
-            aws_ecs.CfnTaskDefinition.MountPointProperty(
+            ecs.CfnTaskDefinition.MountPointProperty(
                 source_volume="catalogs", container_path=CACHE_DIR, read_only=False
             )
         ]
 
-    def _log_group(self) -> aws_logs.CfnLogGroup:
-        group = aws_logs.CfnLogGroup(
+    def _log_group(self) -> logs.CfnLogGroup:
+        group = logs.CfnLogGroup(
             self,
             "Logs",
             log_group_name=f"/{self._prefix}/service",
@@ -187,27 +190,27 @@ class BidderTask(Construct):
 
     # -- secrets -------------------------------------------------------------------------------------------------------
 
-    def _secrets(self, state_url: aws_secretsmanager.ISecret) -> dict[str, aws_secretsmanager.ISecret]:
+    def _secrets(self, state_url: secretsmanager.ISecret) -> dict[str, secretsmanager.ISecret]:
         """By the variable that the bidder gets them in."""
         secrets = {"BIDDER_STATE_URL": state_url, "BIDDER_PRICE_KEYS": self._price_keys()}
         if self._sizes.explain:
-            secrets["BIDDER_EXPLAIN_TOKEN"] = aws_secretsmanager.Secret(
+            secrets["BIDDER_EXPLAIN_TOKEN"] = secretsmanager.Secret(
                 self,
                 "ExplainToken",
                 secret_name=f"{self._prefix}/explain-token",
                 description="Opens POST /debug/explain",
                 encryption_key=self._key,
-                generate_secret_string=aws_secretsmanager.SecretStringGenerator(
+                generate_secret_string=secretsmanager.SecretStringGenerator(
                     password_length=48, exclude_punctuation=True
                 ),
                 removal_policy=RemovalPolicy.DESTROY,
             )
         return secrets
 
-    def _price_keys(self) -> aws_secretsmanager.ISecret:
+    def _price_keys(self) -> secretsmanager.ISecret:
         """A place for what exchanges give out. Until the operator puts it there it is a list of no keys: a comma. Later
         deployments leave what is there, as the template's text has not changed."""
-        place = aws_secretsmanager.CfnSecret(
+        place = secretsmanager.CfnSecret(
             self,
             "PriceKeys",
             name=f"{self._prefix}/price-keys",
@@ -215,19 +218,19 @@ class BidderTask(Construct):
             kms_key_id=self._key.key_arn,
             secret_string=",",  # noqa: S106 (no keys are no secret)
         )
-        return aws_secretsmanager.Secret.from_secret_complete_arn(self, "PriceKeysSecret", place.ref)
+        return secretsmanager.Secret.from_secret_complete_arn(self, "PriceKeysSecret", place.ref)
 
     # -- what it may do ------------------------------------------------------------------------------------------------
 
-    def _role(self, name: str, description: str) -> aws_iam.Role:
+    def _role(self, name: str, description: str) -> iam.Role:
         """Assumed by ECS for tasks of this account and region only."""
         tasks = f"arn:{Aws.PARTITION}:ecs:{Stack.of(self).region}:{Aws.ACCOUNT_ID}:*"
-        return aws_iam.Role(
+        return iam.Role(
             self,
             name,
             role_name=f"{self._prefix}-{name}",
             description=description,
-            assumed_by=aws_iam.ServicePrincipal(
+            assumed_by=iam.ServicePrincipal(
                 "ecs-tasks.amazonaws.com",
                 conditions={
                     "StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID},
@@ -236,7 +239,7 @@ class BidderTask(Construct):
             ),
         )
 
-    def _let_bid(self, endpoint_name: str, documents_bucket: aws_s3.IBucket, event_stream_arn: str) -> None:
+    def _let_bid(self, endpoint_name: str, documents_bucket: s3.IBucket, event_stream_arn: str) -> None:
         stack = Stack.of(self)
         endpoint = stack.format_arn(service="sagemaker", resource="endpoint", resource_name=endpoint_name.lower())
         _allow(self.task_role, "AskTheModel", ["sagemaker:InvokeEndpoint"], [endpoint])
@@ -246,7 +249,7 @@ class BidderTask(Construct):
         if event_stream_arn:
             _allow(self.task_role, "WriteEvents", ["firehose:PutRecordBatch"], [event_stream_arn])
 
-    def _let_start(self, repository: aws_ecr.IRepository) -> None:
+    def _let_start(self, repository: ecr.IRepository) -> None:
         pull = ["ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage"]
         _allow(self.execution_role, "PullTheImage", pull, [repository.repository_arn])
         # A token is of the account, not of a repository.
@@ -257,17 +260,17 @@ class BidderTask(Construct):
         _allow(self.execution_role, "ReadSecrets", ["secretsmanager:GetSecretValue"], secrets)
         self._let_decrypt(self.execution_role, "secretsmanager")
 
-    def _let_decrypt(self, role: aws_iam.Role, service: str) -> None:
+    def _let_decrypt(self, role: iam.Role, service: str) -> None:
         """With the project's key, what `service` holds, and only by way of it."""
         via = {"StringEquals": {"kms:ViaService": f"{service}.{Stack.of(self).region}.amazonaws.com"}}
         _allow(role, f"Decrypt{service.title()}", ["kms:Decrypt"], [self._key.key_arn], via)
 
 
 def _allow(
-    role: aws_iam.Role,
+    role: iam.Role,
     sid: str,
     actions: Sequence[str],
     resources: Sequence[str],
     conditions: Mapping[str, Mapping[str, str]] | None = None,
 ) -> None:
-    role.add_to_policy(aws_iam.PolicyStatement(sid=sid, actions=actions, resources=resources, conditions=conditions))
+    role.add_to_policy(iam.PolicyStatement(sid=sid, actions=actions, resources=resources, conditions=conditions))

@@ -1,4 +1,4 @@
-"""The bidder's stacks for tests: on Fargate, on instances, and behind an Application Load Balancer; synthesised once."""
+"""The bidder's stacks for tests: on Fargate, on instances, and behind an ALB; synthesised once for all test modules."""
 
 from __future__ import annotations
 

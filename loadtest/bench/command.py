@@ -29,8 +29,8 @@ CAMPAIGNS = (100, 10_000, 100_000)
 QUICK_CAMPAIGNS = (100, 10_000)
 IMPS = (1, 8)
 IMPS_AT_MOST = 10_000  # campaigns, in the scenarios of one and eight impressions
-FULL = Effort(pairs=5, seconds=3.0, warm_up_s=0.5, requests=4_000)
-QUICK = Effort(pairs=3, seconds=1.0, warm_up_s=0.3, requests=1_500)
+FULL = Effort(pairs=5, seconds=3.0, warm_up_s=0.5, requests=4_000, warming_s=10.0)
+QUICK = Effort(pairs=3, seconds=1.0, warm_up_s=0.3, requests=1_500, warming_s=3.0)
 
 
 def add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

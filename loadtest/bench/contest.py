@@ -30,7 +30,7 @@ from loadtest.traffic import BidRequestCase, Kind, requests
 from loadtest.training import ROOT
 
 SEED = 5
-WARMING_S = 0.5
+WARMING_SEED = 6
 TMAX_MS = 5_000
 READY_S = 180.0  # a large catalog takes its time
 GRACE_S = 10.0
@@ -51,6 +51,7 @@ class Effort:
     requests: int  # distinct ones, sent again and again
     in_flight: int = 32
     model_ms: float = 3.0
+    warming_s: float = 0.5  # once a scenario, before the first turn, with other requests than those of the turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +86,9 @@ def contests(
             catalog.unlink()
 
 
-def cases_of(scenario: Scenario, count: int) -> list[BidRequestCase]:
+def cases_of(scenario: Scenario, count: int, seed: int = SEED) -> list[BidRequestCase]:
     """Conforming ones alone, as the baseline reads no others."""
-    made = requests(SEED, 2 * count, valid_only=True, imps=scenario.imps)
+    made = requests(seed, 2 * count, valid_only=True, imps=scenario.imps)
     conforming = (case for case in made if case.kind is Kind.VALID)
     return [case for case, _ in zip(conforming, range(count), strict=False)]
 
@@ -95,8 +96,9 @@ def cases_of(scenario: Scenario, count: int) -> list[BidRequestCase]:
 def _contest(scenario: Scenario, effort: Effort, rig: Rig, tell: Tell) -> Contest:
     cases = cases_of(scenario, effort.requests)
     bodies = [case.body for case in cases]
-    for system in SYSTEMS:  # caches, pools, and whatever is made when first needed
-        run(_plan(rig, system, cases, replace(effort, seconds=WARMING_S), in_flight=effort.in_flight))
+    others = cases_of(scenario, effort.requests, WARMING_SEED)
+    for system in SYSTEMS:  # caches, pools, and whatever is made when first needed: a bidder runs for days
+        run(_plan(rig, system, others, replace(effort, seconds=effort.warming_s), in_flight=effort.in_flight))
     pairs = []
     for number in range(effort.pairs):
         turns = {}
@@ -108,7 +110,7 @@ def _contest(scenario: Scenario, effort: Effort, rig: Rig, tell: Tell) -> Contes
 
 
 def _turn(rig: Rig, system: str, cases: list[BidRequestCase], bodies: list[bytes], effort: Effort) -> Turn:
-    yardstick = yardstick_us(bodies, rig.cores.measured)
+    yardstick = yardstick_us(bodies, rig.cores)
     before_s = cpu_s(rig.pids[system])
     full = run(_plan(rig, system, cases, effort, in_flight=effort.in_flight))
     spent_s = cpu_s(rig.pids[system]) - before_s

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from loadtest.bench.command import bench
 from loadtest.bench.contest import Effort
-from loadtest.bench.cores import Cores, CoresError, cpu_s, on_cores, yardstick_us
+from loadtest.bench.cores import Cores, CoresError, at_work, cpu_s, on_cores, yardstick_us
 from loadtest.bench.figures import SYSTEMS, Scenario
 
 linux = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processes cannot be kept on a core here")
@@ -68,10 +68,26 @@ def test_cpu_time_is_that_of_the_process():
 
 
 @linux
+@two_cores
 def test_the_yardstick_is_of_all_bodies_and_leaves_the_core_again():
     """Longer bodies take more time; afterwards this process may run where it could before."""
     before = os.sched_getaffinity(0)
     short, long = [b'{"a":1}'] * 50, [b"[" + b",".join([b'{"a":1}'] * 400) + b"]"] * 50
-    core = max(before)
-    assert yardstick_us(short, core) < yardstick_us(long, core)
+    cores = Cores.choose()
+    assert yardstick_us(short, cores) < yardstick_us(long, cores)
     assert os.sched_getaffinity(0) == before
+
+
+@linux
+def test_neighbours_work_while_the_yardstick_is_taken_and_not_after():
+    """A process for each core that is to be busy spends CPU time there, and is gone at the end."""
+    core = min(os.sched_getaffinity(0))
+    with at_work(frozenset({core})) as (child,):
+        assert os.sched_getaffinity(child) == {core}
+        before_s = cpu_s(child)
+        until_s = time.monotonic() + 30
+        while cpu_s(child) <= before_s and time.monotonic() < until_s:
+            time.sleep(0.01)
+        assert cpu_s(child) > before_s
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)

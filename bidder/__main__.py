@@ -14,6 +14,7 @@ from pathlib import Path
 import uvloop
 from pydantic import ValidationError
 
+from bidder import logs
 from bidder.bootstrap import load_exchanges_of, load_rates_of, privacy_of, running
 from bidder.catalog import CatalogError, load
 from bidder.catalog.child import make_image
@@ -22,6 +23,7 @@ from bidder.catalog.image import put_in_place
 from bidder.check import check
 from bidder.config import Settings
 from bidder.domain import Rates
+from bidder.emf import HistogramLines
 from bidder.exchanges import ExchangesError
 from bidder.explain import as_text
 from bidder.rates import RatesError
@@ -53,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             name = "BIDDER_" + "_".join(map(str, problem["loc"])).upper() if problem["loc"] else "settings"
             print(f"{name}: {problem['msg']} (got {problem['input']!r})", file=sys.stderr)
         return WRONG
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logs.configure(settings.log_format, settings.log_level)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     try:
         return int(options.run(settings, options))
@@ -138,7 +140,17 @@ def _serve(settings: Settings, options: argparse.Namespace) -> int:
                 )
                 if is_worker:
                     leave_with_supervisor(server.stop)
+                lines = HistogramLines(
+                    settings.emf_namespace,
+                    settings.emf_service,
+                    bidder.metrics.histograms,
+                    lambda line: print(line, flush=True),
+                    interval_s=settings.emf_interval_s,
+                )
+                if settings.emf_namespace:
+                    lines.start()
                 await server.serve([bound])
+                lines.stop()
 
         uvloop.run(serve())
     return 0

@@ -29,6 +29,10 @@ class Settings(BaseSettings):
     worker: Annotated[int, Field(ge=0, description="set by the supervisor of several")] = 0
     worker_peers: Path | None = Field(None, description="set by the supervisor: where workers find each other")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["text", "json"] = "text"
+    emf_namespace: str = Field("", description="histograms for CloudWatch go to standard output; empty: none do")
+    emf_service: str = Field("bidder", description="the dimension Service of these metrics")
+    emf_interval_s: Annotated[float, Field(ge=0.1, le=3600, description="between two of these lines")] = 60
 
     catalog_uri: str = Field(str(DATA / "demo_catalog.json"), description="path, or s3://bucket/key")
     catalog_interval_s: Annotated[float, Field(ge=0.1, le=3600, description="how often a change is looked for")] = 5

@@ -217,6 +217,13 @@ class Series(Generic[T]):
                 self._add_buckets(family, labels, value)
         return family
 
+    def histograms(self, source: T) -> Iterator[tuple[str, dict[str, str], Buckets]]:
+        """Name, labels and state of each, where it is of histograms."""
+        if self.type == "histogram":
+            for values, value in self.read(source):
+                if not isinstance(value, int | float):
+                    yield self.name, dict(zip(self.labels, values, strict=True)), value
+
     def _add_buckets(self, family: Metric, labels: dict[str, str], buckets: Buckets) -> None:
         counts = list(accumulate(buckets.counts))
         for bound, count in zip((*map(str, buckets.bounds), "+Inf"), counts, strict=True):
@@ -417,6 +424,7 @@ class Metrics(Collector):
         self.unknown_versions: dict[str, int] = dict.fromkeys(self._exchanges, 0)
         self.late_answers: dict[str, int] = dict.fromkeys(sorted(self._exchanges), 0)
         self._families: list[Callable[[], Iterator[Metric]]] = []
+        self._histograms: list[Callable[[], Iterator[tuple[str, dict[str, str], Buckets]]]] = []
         self._watch(OWN, self)
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -503,6 +511,11 @@ class Metrics(Collector):
         for families in self._families:
             yield from families()
 
+    def histograms(self) -> Iterator[tuple[str, dict[str, str], Buckets]]:
+        """Name, labels and state of every histogram."""
+        for histograms in self._histograms:
+            yield from histograms()
+
     def render(self) -> bytes:
         """All series in the text exposition format; its media type is CONTENT_TYPE."""
         return generate_latest(self._registry)
@@ -521,3 +534,4 @@ class Metrics(Collector):
 
     def _watch(self, series: Sequence[Series[T]], source: T) -> None:
         self._families.append(lambda: (one.family(source) for one in series))
+        self._histograms.append(lambda: (found for one in series for found in one.histograms(source)))

@@ -20,6 +20,7 @@ from typing import IO
 
 import orjson
 
+from bidder import logs
 from bidder.catalog.cache import directory_for, image_path, sweep
 from bidder.catalog.image import CatalogError, Image, fingerprint_of, is_image, map_image, put_in_place
 from bidder.domain import Rates
@@ -80,7 +81,7 @@ def in_a_child(order: Order, stop: threading.Event) -> Delivery:
 
 
 def _asked(order: Order) -> bytes:
-    named = {name: getattr(order, name) for name in Order.__slots__}
+    named = {name: getattr(order, name) for name in Order.__slots__} | {"log_format": logs.format_in_use()}
     if rates := order.rates:
         named["rates"] = {"date": rates.date, "base": rates.base, "per_base": dict(rates.per_base)}
     return orjson.dumps(named)
@@ -140,8 +141,8 @@ def make_image(stored: bytes, uri: str, rates: Rates | None, out: IO[bytes]) -> 
 def main() -> None:
     """The child."""
     os.nice(_NICENESS)
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     asked = orjson.loads(sys.stdin.buffer.read())
+    logs.configure(asked.pop("log_format"))
     rates = asked.pop("rates")
     answer = asyncio.run(deliver(Order(**asked, rates=rates and Rates(**rates))))
     sys.stdout.buffer.write(orjson.dumps(answer))

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -257,3 +258,43 @@ def test_rules_of_buying_come_from_the_settings(
     done = run("explain", str(request), **{name: value.format(folder=tmp_path) for name, value in settings.items()})
     assert done.returncode == 0, done.stderr
     assert answer in done.stdout
+
+
+def test_a_bidder_logs_as_a_log_service_wants_it(make_body: Make) -> None:
+    """Every line of standard error is an object; after the address, standard output has histograms for CloudWatch."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("BIDDER_", "AWS_"))}
+    settings = {
+        "BIDDER_PORT": "0",
+        "BIDDER_LOG_FORMAT": "json",
+        "BIDDER_EMF_NAMESPACE": "Bidder/test",
+        "BIDDER_DRAIN_S": "0",
+        "BIDDER_ENDPOINT_NAME": "ranker",
+        "BIDDER_ENDPOINT_URL": "http://127.0.0.1:9",
+        "AWS_ACCESS_KEY_ID": "AKIDLOCAL",
+        "AWS_SECRET_ACCESS_KEY": "local",
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bidder", "serve"],
+        cwd=ROOT,
+        env=kept | settings,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        address = process.stdout.readline().split()[-1]
+        body, headers = make_body(user={"buyeruid": "u-4711"}), {"Content-Type": "application/json"}
+        with urllib.request.urlopen(urllib.request.Request(f"{address}/openrtb2/bid", body, headers)) as answer:
+            assert answer.status in (200, 204)
+    finally:
+        process.terminate()
+        printed, logged = process.communicate(timeout=60)
+    lines = [json.loads(line) for line in logged.splitlines()]
+    assert any(line["message"].startswith("endpoint not ready: ") for line in lines)
+    assert all(line.keys() >= {"time", "level", "logger", "message"} for line in lines)
+    told = [json.loads(line) for line in printed.splitlines()]
+    (bids,) = [line["bidder_bid_latency_seconds"] for line in told if "bidder_bid_latency_seconds" in line]
+    assert bids["Count"] == 1
+    assert {line["stage"] for line in told if "stage" in line} >= {"decode", "target"}
+    assert "u-4711" not in printed + logged

@@ -24,9 +24,14 @@ ARG REVISION=unknown
 LABEL org.opencontainers.image.title="rtb-bidder" \
       org.opencontainers.image.description="A low-latency OpenRTB bidder that prices every auction with a model behind an Amazon SageMaker endpoint" \
       org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}"
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.base.name="docker.io/library/python:3.11-slim"
+# What runs in production installs nothing and changes to no other user: the base's pip and its setuid bits go.
 RUN groupadd --system --gid 10001 app \
-    && useradd --system --uid 10001 --gid app --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin app
+    && useradd --system --uid 10001 --gid app --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin app \
+    && python -m pip --no-cache-dir uninstall --quiet --yes --root-user-action=ignore pip setuptools wheel \
+    && find / -xdev -type f -perm /6000 -exec chmod a-s {} +
 # An orchestrator that mounts an empty volume here gives it this owner: Amazon ECS does so where a VOLUME says so.
 RUN install -d -o 10001 -g 10001 -m 0700 /var/cache/rtb-bidder
 VOLUME /var/cache/rtb-bidder

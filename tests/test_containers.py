@@ -130,6 +130,14 @@ def test_the_image_for_sagemaker_differs_in_its_user_alone() -> None:
 
 
 @images
+def test_an_image_can_install_nothing_and_become_nobody_else(image: str) -> None:
+    """The stage that runs takes pip and the setuid bits of its base away."""
+    runs = " ".join(text for stage in lineage(DOCKERFILES[image]) for text in stage.all("RUN"))
+    assert re.search(r"pip .*\buninstall .*--yes .*\bpip setuptools wheel\b", runs)
+    assert "-type f -perm /6000 -exec chmod a-s {} +" in runs
+
+
+@images
 def test_the_base_is_the_oldest_python_that_the_project_supports(image: str) -> None:
     """All stages stand on the same Python, or on a stage that does."""
     made = {stage.name for stage in stages(DOCKERFILES[image])}
@@ -143,7 +151,7 @@ def test_dependencies_are_installed_by_hash_from_a_lock_that_exists(image: str) 
     installs = 0
     for stage in stages(DOCKERFILES[image]):
         for (_, before), (_, step) in pairwise([("", ""), *stage.steps]):
-            if re.search(r"\bpip\b.*\binstall\b", step):
+            if re.search(r"\bpip\b[^&]*\binstall\b", step):
                 installs += 1
                 assert "--require-hashes" in step
                 assert "--only-binary :all:" in step
@@ -228,6 +236,8 @@ def test_an_image_says_what_it_is(image: str) -> None:
     assert labels
     for name in ("title", "description", "version", "revision"):
         assert f"org.opencontainers.image.{name}=" in labels
+    assert 'org.opencontainers.image.licenses="Apache-2.0"' in labels
+    assert f'org.opencontainers.image.base.name="docker.io/library/{lineage(path)[0].source}"' in labels
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert f"VERSION={version}" in [text for stage in lineage(path) for text in stage.all("ARG")]
 
@@ -262,6 +272,19 @@ def test_a_service_is_locked_down_and_bounded(name: str) -> None:
     assert "privileged" not in service
     assert {"mem_limit", "cpus", "pids_limit", "restart"} <= service.keys()
     assert {"max-size", "max-file"} <= service["logging"]["options"].keys()
+
+
+@every_service
+def test_a_service_that_stays_has_a_health_check(name: str) -> None:
+    """Its own or its image's; what ends by itself has none, and inherits none."""
+    check = services()[name].get("healthcheck", {})
+    if services()[name]["restart"] == "no":
+        assert check == {"disable": True}
+    elif name in built_services():
+        assert settled(built_services()[name][0], "HEALTHCHECK", built_services()[name][1])
+    else:
+        assert check["test"][0] == "CMD"
+        assert {"interval", "timeout", "retries"} <= check.keys()
 
 
 @every_service

@@ -6,7 +6,8 @@ that shows everything; `prod` is what the sizing formulas in docs/deployment.md 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 
@@ -281,6 +282,46 @@ class ServiceSizes:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeSizes:
+    """EKS's own machines. With `static_cpus` pods that ask for whole cores have them alone, and nodes keep
+    `reserved_millicores` for themselves: a node of four cores then has three for bidders."""
+
+    instance_types: tuple[str, ...]
+    min_nodes: int
+    max_nodes: int
+    capacity: Literal["ON_DEMAND", "SPOT"] = "ON_DEMAND"
+    architecture: Literal["ARM64", "X86_64"] = "ARM64"
+    volume_gib: int = 30
+    static_cpus: bool = False
+    reserved_millicores: int = 250
+
+
+@dataclass(frozen=True, slots=True)
+class AutoModeSizes:
+    """EKS Auto Mode: AWS chooses and looks after the machines, for a share of their price."""
+
+    node_pools: tuple[str, ...] = ("general-purpose", "system")
+
+
+@dataclass(frozen=True, slots=True)
+class EksSizes:
+    """The bidder on EKS. `admin_roles`: names of this account's roles that administer the cluster; nobody else does.
+
+    `add_on_versions`: what is not named is EKS's default for `kubernetes_version`. `namespace` and `service_account`
+    are where the chart is installed, and whose pods get the bidder's role."""
+
+    kubernetes_version: str
+    compute: NodeSizes | AutoModeSizes
+    log_days: int
+    admin_roles: tuple[str, ...]
+    deletion_protection: bool
+    container_insights: bool = False
+    add_on_versions: Mapping[str, str] = field(default_factory=dict)
+    namespace: str = "bidder"
+    service_account: str = "bidder"
+
+
+@dataclass(frozen=True, slots=True)
 class Environment:
     """One deployment. `name` is part of every resource's name; `region` is fixed, so that nothing is looked up."""
 
@@ -294,6 +335,7 @@ class Environment:
     service: ServiceSizes
     balancer: BalancerSizes
     cache: CacheSizes
+    eks: EksSizes
 
 
 # Of one instance with two vCPUs: the model is served by one process, on one core. Measure anew, by the recommender's
@@ -359,6 +401,13 @@ DEV = Environment(
         kind="network", internet_facing=False, exchange_cidrs=("10.40.0.0/16",), deletion_protection=False
     ),
     cache=CacheSizes(node_type="cache.t4g.small", nodes=2, snapshot_days=1, log_days=14),
+    eks=EksSizes(
+        kubernetes_version="1.36",
+        compute=NodeSizes(instance_types=("c7g.large",), min_nodes=3, max_nodes=6),
+        log_days=14,
+        admin_roles=("bidder-admin",),
+        deletion_protection=False,
+    ),
 )
 
 PROD = Environment(
@@ -432,6 +481,14 @@ PROD = Environment(
         deletion_protection=True,
     ),
     cache=CacheSizes(node_type="cache.r7g.large", nodes=3, snapshot_days=7, log_days=90),
+    eks=EksSizes(
+        kubernetes_version="1.36",
+        compute=NodeSizes(instance_types=("c7g.xlarge",), min_nodes=3, max_nodes=24, static_cpus=True),
+        log_days=365,
+        admin_roles=("bidder-admin",),
+        deletion_protection=True,
+        container_insights=True,
+    ),
 )
 
 ENVIRONMENTS = {environment.name: environment for environment in (DEV, PROD)}

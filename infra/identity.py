@@ -66,6 +66,76 @@ EXPLAINED_WILDCARDS: tuple[Wildcard, ...] = (
         reason="the log delivery service chooses the names of the balancer's access logs, below this account's prefix",
     ),
     # service on EKS
+    Wildcard(
+        actions=(
+            "ec2:DescribeAvailabilityZones",
+            "ec2:DescribeInstances",
+            "ec2:DescribeInstanceTypes",
+            "ec2:DescribeNetworkInterfaces",
+            "ec2:DescribeRouteTables",
+            "ec2:DescribeSecurityGroups",
+            "ec2:DescribeSubnets",
+            "ec2:DescribeTags",
+            "ec2:DescribeVolumes",
+            "ec2:DescribeVpcs",
+            "elasticloadbalancing:DescribeListeners",
+            "elasticloadbalancing:DescribeLoadBalancers",
+            "elasticloadbalancing:DescribeTags",
+            "elasticloadbalancing:DescribeTargetGroupAttributes",
+            "elasticloadbalancing:DescribeTargetGroups",
+            "elasticloadbalancing:DescribeTargetHealth",
+        ),
+        resource=EVERYTHING,
+        reason="EC2 and Elastic Load Balancing know no resources for these, which only look",
+    ),
+    Wildcard(
+        actions=("ecr:GetAuthorizationToken",),
+        resource=EVERYTHING,
+        reason="a registry's token is of the account; what it opens is the statements on repositories",
+    ),
+    Wildcard(
+        actions=("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"),
+        resource=r"arn:[^*]+:ecr:[^*]+:(602401143452:repository/|\$\{AWS::AccountId\}:repository/bidder-\w+-)\*",
+        reason="nodes pull EKS's add-ons, whose repositories have no common name, and images kept for the cluster",
+    ),
+    Wildcard(
+        actions=(
+            "ec2:AssignPrivateIpAddresses",
+            "ec2:AttachNetworkInterface",
+            "ec2:CreateNetworkInterface",
+            "ec2:CreateTags",
+            "ec2:DeleteNetworkInterface",
+            "ec2:DetachNetworkInterface",
+            "ec2:ModifyNetworkInterfaceAttribute",
+            "ec2:UnassignPrivateIpAddresses",
+        ),
+        resource=r"arn:[^*]+:ec2:[^*]+:\$\{AWS::AccountId\}:(network-interface|instance|subnet|security-group)/\*",
+        reason="pods get addresses on interfaces that are made and named as nodes come and go",
+    ),
+    Wildcard(
+        actions=("cloudwatch:PutMetricData",),
+        resource=EVERYTHING,
+        condition="cloudwatch:namespace",
+        reason="a metric is no resource; the condition is on its namespace",
+    ),
+    Wildcard(
+        actions=(
+            "logs:CreateLogGroup",
+            "logs:CreateLogStream",
+            "logs:DescribeLogGroups",
+            "logs:DescribeLogStreams",
+            "logs:PutLogEvents",
+            "logs:PutRetentionPolicy",
+        ),
+        resource=r"arn:[^*]+:logs:[^*]+:log-group:/aws/containerinsights/bidder-\w+/\*",
+        reason="Container Insights names its groups of one cluster by what is in them",
+    ),
+    Wildcard(
+        actions=("ec2:*", "eks:*", "eks-auth:*", "elasticloadbalancing:*"),
+        resource=EVERYTHING,
+        condition="aws:PrincipalAccount",
+        reason="an endpoint grants nothing: what this account's roles may do is in their policies, others are kept out",
+    ),
     # observability, audit, budget
 )
 

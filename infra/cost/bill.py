@@ -2,7 +2,7 @@
 
 The rule kept here: a line is a quantity, a unit and a price of the list; the sum of the lines is the total. What is
 free or too small to matter is not here: data that comes in, traffic within a zone, gateway endpoints, AWS's own
-metrics, the first copy of management events. NAT gateways are not here because the network has none.
+metrics, the first copy of management events, volumes of EC2 instances. The network has no NAT gateways.
 """
 
 from __future__ import annotations
@@ -88,6 +88,9 @@ def bill(
         Line(
             "inference", f"{load.instance} {endpoint_purchase}", scoring.units, "instances", scoring.usd, scoring.prices
         ),
+        _line(
+            prices, "training", load.training_instance, load.training_hours, f"sagemaker_{load.training_instance}_hour"
+        ),
         *_balancer(load, prices),
         *_network(load, prices),
         *_cache(load, prices),
@@ -101,6 +104,11 @@ def bill(
 def _line(prices: PriceList, part: str, what: str, quantity: float, name: str) -> Line:
     price = prices[name]
     return Line(part, what, quantity, price.unit, price.cost(quantity), (name,))
+
+
+def _training(load: Workload, prices: PriceList) -> Line:
+    kind = load.training_instance
+    return _line(prices, "training", kind, load.training_hours, f"sagemaker_{kind}_hour")
 
 
 def _out_bytes_per_s(load: Workload) -> float:

@@ -75,13 +75,14 @@ def _fargate(load: Workload, prices: PriceList, platform: str, purchase: str) ->
 
 
 def _ec2(load: Workload, prices: PriceList, platform: str, purchase: str) -> Way:
-    """Instances of one type, filled by CPU, at least one a zone; memory is not what runs out at 2 GB a core."""
+    """Instances of one type, filled by cores or network interfaces, at least one a zone; 2 GB a core are enough."""
     kind = platform.removeprefix("ec2-")
     name = f"ec2_{kind}_hour"
     size = kind.partition(".")[2]
     if size not in EC2_VCPUS:
         raise PriceError(f"{platform}: sizes are {', '.join(EC2_VCPUS)}")
-    count = max(load.zones, ceil(tasks(load) * load.cores_per_task / EC2_VCPUS[size] - 1e-9))
+    each = min(load.tasks_each or EC2_VCPUS[size], EC2_VCPUS[size] / load.cores_per_task)
+    count = max(load.zones, ceil(tasks(load) / each - 1e-9))
     factor, discount = _factor(prices, "ec2", purchase)
     return Way(platform, purchase, count, "instances", count * prices[name].usd * HOURS * factor, (name, *discount))
 

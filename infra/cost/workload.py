@@ -47,6 +47,7 @@ class Workload:
     cores_per_task: float = _input(1.0, "vCPU of a task; the bidder is one process a core", 0.25, 16)
     task_gb: float = _input(2.0, "memory of a task in GB", 0.5, 120)
     min_tasks: int = _input(3, "tasks that always run: one a zone", 1)
+    tasks_each: int = _input(0, "tasks that an EC2 instance has network interfaces for; 0: as many as its cores hold")
     zones: int = _input(3, "availability zones", 1, 6)
 
     request_bytes: float = _input(2_900.0, "a bid request with its HTTP head, as sent")
@@ -65,6 +66,8 @@ class Workload:
     instance_rps: float = _input(400.0, "calls a second that an instance can take at most; assumed: measure it", 0.001)
     safety: float = _input(0.5, "share of that which is used", 0.01, 1)
     min_instances: int = _input(2, "instances that always run", 1)
+    training_instance: str = field(default="ml.m5.xlarge", metadata={"help": "SageMaker instance type that trains"})
+    training_hours: float = _input(30.0, "hours of it a month")
     model_mb: float = _input(5.0, "size of a model artifact in MB")
     model_versions: float = _input(50.0, "model artifacts and catalogs that are kept")
 

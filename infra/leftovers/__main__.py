@@ -18,6 +18,7 @@ from infra.environments import ENVIRONMENTS
 from infra.leftovers.search import Found, Search
 
 PROJECT = "rtb-bidder"
+NAMES = ("bidder", "rtb")  # what names of the project's resources begin with, before the environment's
 CLEAN, LEFT, MISUNDERSTOOD, UNSEEN = 0, 1, 2, 3
 MOST_SHOWN = 20  # of a kind
 
@@ -32,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
             print("python -m infra.leftovers: no AWS credentials; see --profile", file=sys.stderr)
             return MISUNDERSTOOD
         tags = {"project": PROJECT, "environment": options.environment}
-        search = Search(session, f"{PROJECT}-{options.environment}", tags)
+        search = Search(session, [f"{name}-{options.environment}" for name in NAMES], tags)
         search.look(regions)
     except (ProfileNotFound, BotoCoreError) as error:
         print(f"python -m infra.leftovers: {error}", file=sys.stderr)

@@ -1,8 +1,8 @@
 """Asks AWS for each kind of thing that can be left, and keeps what is ours.
 
-A thing is ours if the deployment's name stands in its name, if it carries the deployment's tags, if it is in one of our
-networks, or in a thing of ours. The rule kept here: every answer is read to its last page, and a question that was
-refused or failed is kept as such.
+A thing is ours if one of the deployment's names stands in its name, if it carries the deployment's tags, if it is in
+one of our networks, or in a thing of ours. The rule kept here: every answer is read to its last page, and a question
+that was refused or failed is kept as such.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ class Unseen:
 
 @dataclass(slots=True)
 class Search:
-    """A search in one account for the things of a deployment: those named `name` or tagged with `tags`."""
+    """A search in one account for the things of a deployment: those with one of `names` in theirs or with `tags`."""
 
     session: Any  # boto3.Session
-    name: str
+    names: Sequence[str]
     tags: Mapping[str, str]
     found: list[Found] = field(default_factory=list)
     unseen: list[Unseen] = field(default_factory=list)
@@ -102,7 +102,8 @@ class Search:
 
     def _is_ours(self, item: Mapping[str, Any]) -> bool:
         tags = {tag["Key"]: tag["Value"] for tag in item.get("tags") or []}
-        named = re.search(rf"(?<![a-z0-9]){re.escape(self.name)}(?![a-z0-9])", item.get("name") or "", re.IGNORECASE)
+        names = "|".join(map(re.escape, self.names))
+        named = re.search(rf"(?<![a-z0-9])({names})(?![a-z0-9])", item.get("name") or "", re.IGNORECASE)
         return bool(named) or self.tags.items() <= tags.items()
 
     def _look_for_tags(self, region: str) -> None:

@@ -17,8 +17,10 @@ from infra.cost import prices
 from infra.cost.__main__ import main
 from infra.cost.bill import Bill, bill, capacity_units
 from infra.cost.compute import calls_per_s, instances, tasks, way_to_bid, ways_to_bid, ways_to_score
+from infra.cost.environment import expected_bill
 from infra.cost.prices import FOLDER, PriceError, PriceList
 from infra.cost.workload import PERFORMANCE, Workload, WorkloadError, measured_cpu_us
+from infra.environments import ENVIRONMENTS
 
 ROOT = Path(__file__).resolve().parents[2]
 PRICES = prices.load("us-east-1")
@@ -27,7 +29,7 @@ GB = 2**30
 # Raising one of these makes the month cheaper or leaves it alone; raising any other makes it dearer or leaves it alone.
 CHEAPER = {"utilisation", "safety", "instance_rps", "auctions_per_call", "catalog_interval_s"}
 # These do neither: a larger task means fewer of them, and records are rounded up, so that fuller ones waste less.
-NEITHER = {"cores_per_task", "events_per_record", "event_bytes"}
+NEITHER = {"tasks_each", "cores_per_task", "events_per_record", "event_bytes"}
 
 
 def a_load(**inputs: Any) -> Workload:
@@ -76,6 +78,7 @@ def test_instances_of_ec2_are_filled_and_one_a_zone() -> None:
     """16 tasks of one core fill 4 of c7g.xlarge; 3 tasks still take 3 instances in 3 zones."""
     assert way_to_bid(a_load(qps=10_000), PRICES, "ec2-c7g.xlarge", "on-demand").usd == pytest.approx(4 * 0.145 * 730)
     assert way_to_bid(a_load(qps=1), PRICES, "ec2-c7g.xlarge", "on-demand").units == 3
+    assert way_to_bid(a_load(qps=10_000, tasks_each=3), PRICES, "ec2-c7g.xlarge", "on-demand").units == 6
 
 
 def test_capacity_units_are_the_largest_of_three() -> None:
@@ -126,12 +129,14 @@ def test_a_small_bill_by_hand() -> None:
     load = a_load(
         qps=0, min_tasks=3, min_instances=2, log_mb_per_task_hour=0, flow_log_mb_per_task_hour=0, cache_nodes=2,
         new_connections_per_s=0, open_connections=0, custom_metrics=100, alarms=10, dashboards=1, keys=5, secrets=2,
+        training_hours=10, training_instance="ml.m5.xlarge",
         key_requests_per_s=0, model_mb=0, catalog_interval_s=2_628_000, image_gb=0,
     )  # fmt: skip
     made = bill(load, PRICES)
     by_hand = {
         "compute": 3 * (0.03238 + 2 * 0.00356) * 730,
         "inference": 2 * 0.2142 * 730,
+        "training": 10 * 0.2304,
         "balancer": 0.0225 * 730,
         "endpoints": 30 * 0.01 * 730,
         "cache": 2 * 0.0256 * 730,
@@ -195,11 +200,14 @@ def test_every_input_counts() -> None:
     load = a_load(qps=20_000, tls=0, public_addresses=3, eks=0, internet_share=0.5, bid_rate=0.5, event_share=0.5)
     busiest = {
         "new_connections_per_s": 1e9, "open_connections": 1e9, "min_tasks": 1_000, "min_instances": 1_000,
-        "instance": "ml.m5.large", "balancer": "alb", "cache_node": "cache.m7g.large", "tls": 1, "zones": 6,
+        "instance": "ml.m5.large", "training_instance": "ml.m5.large",
+        "balancer": "alb", "cache_node": "cache.m7g.large", "tls": 1, "zones": 6,
         "events_per_record": 1.0,
     }  # fmt: skip
     connected = replace(load, new_connections_per_s=1e6)  # TLS counts where connections are what there is most of
     for item in fields(Workload):
+        if item.name == "tasks_each":
+            continue  # of EC2, which is priced above
         base = connected if item.name == "tls" else load
         value = busiest.get(item.name)
         if value is None:
@@ -289,6 +297,17 @@ def test_the_command_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert document["workload"]["qps"] == 5_000
 
 
+def test_the_command_prices_an_environment(capsys: pytest.CaptureFixture[str]) -> None:
+    """With its own sizes and platform; what is given besides takes their place."""
+    assert main(["--environment", "prod", "--json"]) == 0
+    as_it_is = json.loads(capsys.readouterr().out)
+    assert as_it_is["usd"] == pytest.approx(expected_bill(ENVIRONMENTS["prod"]).usd)
+    assert main(["--environment", "prod", "--qps", "1", "--platform", "fargate-x86", "--json"]) == 0
+    changed = json.loads(capsys.readouterr().out)
+    assert changed["lines"][0]["what"] == "fargate-x86 on-demand"
+    assert changed["workload"] == {**as_it_is["workload"], "qps": 1}
+
+
 def test_it_runs_without_any_package() -> None:
     """Plain Python without site-packages is enough."""
     done = subprocess.run(
@@ -304,6 +323,24 @@ def test_the_default_cpu_time_is_the_measured_one() -> None:
     assert Workload().cpu_us == measured_cpu_us()
     row = next(row for row in PERFORMANCE.read_text().splitlines() if row.startswith("| 10,000 | mixed | bidder |"))
     assert f"{measured_cpu_us():,.0f}" in row
+
+
+@pytest.mark.parametrize("platform", ["ecs", "eks"])
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_an_environment_holds_the_load_that_it_is_meant_for(name: str, platform: str) -> None:
+    """Its maxima are above what the sizing formulas ask for, and everything in it has a price."""
+    environment = ENVIRONMENTS[name]
+    made = expected_bill(environment, platform)
+    assert tasks(made.load) <= environment.service.max_tasks
+    assert instances(made.load) <= sum(variant.max_instances for variant in environment.inference.variants)
+    assert made.usd > 0
+    assert ("EKS control plane" in [line.what for line in made.lines]) is (platform == "eks")
+
+
+def test_production_costs_more_than_development() -> None:
+    """In every part that depends on traffic."""
+    dev, prod = (expected_bill(ENVIRONMENTS[name]).by_part() for name in ("dev", "prod"))
+    assert all(prod[part] >= dev[part] for part in dev)
 
 
 def test_a_missing_measurement_is_an_error(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from infra.leftovers.probes import PROBES, Cost
 from tests.infra.fake_aws import FakeAws, serving
 
 ROOT = Path(__file__).resolve().parents[2]
-OURS, NOT_OURS = "rtb-bidder-dev", "rtb-bidder-development"
+OURS, NOT_OURS = "bidder-dev", "bidder-development"
 KEY, OTHER_KEY = "11111111-0000-4000-8000-000000000001", "22222222-0000-4000-8000-000000000002"
 GOING_KEY = "33333333-0000-4000-8000-000000000003"
 TAGS = (
@@ -95,7 +95,7 @@ FULL: dict[str, list[Any]] = {
         {"Endpoints": [{"EndpointName": OURS, "EndpointArn": "arn:endpoint/1"}], "NextToken": "page-1"},
         {"Endpoints": [{"EndpointName": NOT_OURS, "EndpointArn": "arn:endpoint/2"}]},
     ],
-    "sagemaker:ListModels": [{"Models": [{"ModelName": f"{OURS}-7", "ModelArn": "arn:model/1"}]}],
+    "sagemaker:ListModels": [{"Models": [{"ModelName": "rtb-dev-7", "ModelArn": "arn:model/1"}]}],
     "sagemaker:ListTrainingJobs": [{"TrainingJobSummaries": [{"TrainingJobName": f"{OURS}-t"}]}],
     "sagemaker:ListHyperParameterTuningJobs": [
         {"HyperParameterTuningJobSummaries": [{"HyperParameterTuningJobName": f"{OURS}-tune"}]}
@@ -185,7 +185,7 @@ def test_all_of_ours_is_found_and_nothing_else(full: tuple[FakeAws, subprocess.C
         "Valkey": ["g1"],
         "Valkey snapshot": ["s1"],
         "SageMaker endpoint": [OURS],
-        "SageMaker model": [f"{OURS}-7"],
+        "SageMaker model": ["rtb-dev-7"],
         "training job": [f"{OURS}-t"],
         "tuning job": [f"{OURS}-tune"],
         "Firehose stream": [f"{OURS}-events"],

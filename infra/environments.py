@@ -322,6 +322,72 @@ class EksSizes:
 
 
 @dataclass(frozen=True, slots=True)
+class CollectorSizes:
+    """The side-car that brings metrics to CloudWatch; its share of the task's `cpu` (1/1024 of a core) and memory.
+
+    `log_days`: of its lines. CloudWatch has made metrics of them within minutes."""
+
+    image_tag: str
+    cpu: int = 64
+    memory_mib: int = 128
+    log_days: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmLimits:
+    """From where on somebody is told. Percentages are of requests, calls or auctions; where there are few of them in a
+    minute (`min_requests_in_1_min`) they are not judged.
+
+    `error_budget_percent` is what may go wrong in 30 days: late, unheard, shed or failed answers.
+    `throttle_risk_percent` stays below the 15 % from which Google sends less. `anomaly_band` is in standard deviations;
+    0: none, as where traffic has no daily shape. `runbook_url` is docs/runbook.md, where those who are told can read it.
+    """
+
+    min_requests_in_1_min: int
+    min_requests_in_5_min: int
+    late_percent: float = 2.0
+    throttle_risk_percent: float = 10.0
+    error_budget_percent: float = 0.5
+    fallback_percent: float = 20.0
+    endpoint_error_percent: float = 1.0
+    ready_share: float = 0.8
+    loop_lag_p99_ms: float = 20.0
+    errors_logged_in_5_min: int = 0
+    evictions_in_5_min: int = 1000
+    anomaly_band: float = 0.0
+    runbook_url: str = "docs/runbook.md"
+
+
+@dataclass(frozen=True, slots=True)
+class ObservabilitySizes:
+    """Whom alarms go to. Each of `exchanges` has metrics and an alarm of its own, for some two dollars a month."""
+
+    collector: CollectorSizes
+    alarms: AlarmLimits
+    exchanges: tuple[str, ...]
+    emails: tuple[str, ...] = ()
+    keep_on_delete: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSizes:
+    """The trail. `lock_days`: nobody can delete its files before (governance mode); 0: no lock. `insights`: unusual
+    rates of calls and errors, billed by event."""
+
+    days: int
+    lock_days: int = 0
+    insights: bool = False
+    keep_on_delete: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetSizes:
+    """A month in US dollars; `python -m infra.cost` says what is to be expected."""
+
+    limit_usd: int
+
+
+@dataclass(frozen=True, slots=True)
 class Environment:
     """One deployment. `name` is part of every resource's name; `region` is fixed, so that nothing is looked up."""
 
@@ -335,6 +401,9 @@ class Environment:
     service: ServiceSizes
     balancer: BalancerSizes
     cache: CacheSizes
+    observability: ObservabilitySizes
+    audit: AuditSizes
+    budget: BudgetSizes
     eks: EksSizes
 
 
@@ -401,6 +470,14 @@ DEV = Environment(
         kind="network", internet_facing=False, exchange_cidrs=("10.40.0.0/16",), deletion_protection=False
     ),
     cache=CacheSizes(node_type="cache.t4g.small", nodes=2, snapshot_days=1, log_days=14),
+    observability=ObservabilitySizes(
+        collector=CollectorSizes(image_tag="v0.43.3"),
+        # Traffic here comes and goes, so that silence is not judged: no count is below 0.
+        alarms=AlarmLimits(min_requests_in_1_min=60, min_requests_in_5_min=0),
+        exchanges=("generic",),
+    ),
+    audit=AuditSizes(days=90),
+    budget=BudgetSizes(limit_usd=1000),
     eks=EksSizes(
         kubernetes_version="1.36",
         compute=NodeSizes(instance_types=("c7g.large",), min_nodes=3, max_nodes=6),
@@ -481,6 +558,14 @@ PROD = Environment(
         deletion_protection=True,
     ),
     cache=CacheSizes(node_type="cache.r7g.large", nodes=3, snapshot_days=7, log_days=90),
+    observability=ObservabilitySizes(
+        collector=CollectorSizes(image_tag="v0.43.3"),
+        alarms=AlarmLimits(min_requests_in_1_min=600, min_requests_in_5_min=3000, anomaly_band=4.0),
+        exchanges=("google", "index", "magnite", "pubmatic", "xandr"),
+        keep_on_delete=True,
+    ),
+    audit=AuditSizes(days=400, lock_days=365, insights=True, keep_on_delete=True),
+    budget=BudgetSizes(limit_usd=20_000),
     eks=EksSizes(
         kubernetes_version="1.36",
         compute=NodeSizes(instance_types=("c7g.xlarge",), min_nodes=3, max_nodes=24, static_cpus=True),

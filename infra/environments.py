@@ -340,8 +340,7 @@ class AlarmLimits:
 
     `error_budget_percent` is what may go wrong in 30 days: late, unheard, shed or failed answers.
     `throttle_risk_percent` stays below the 15 % from which Google sends less. `anomaly_band` is in standard deviations;
-    0: none, as where traffic has no daily shape. `runbook_url` is docs/runbook.md, where those who are told can read it.
-    """
+    0: none, as where traffic has no daily shape. `runbook_url`: where those who are told find docs/runbook.md."""
 
     min_requests_in_1_min: int
     min_requests_in_5_min: int

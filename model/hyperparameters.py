@@ -58,13 +58,16 @@ class Hyperparameters:
 
     @staticmethod
     def parse(values: dict[str, str]) -> Hyperparameters:
-        """Reads strings; names that begin with `sagemaker_` are the platform's and skipped. Raises ParameterError."""
+        """Reads strings; names that begin with `sagemaker_` or `_` are the platform's and skipped.
+
+        (A tuning job names its objective to each training job in `_tuning_objective_metric`.) Raises ParameterError.
+        """
         types: dict[str, type[int] | type[float] | type[str]] = {
             name: type(default) for name, default in asdict(Hyperparameters()).items()
         }
         known: dict[str, int | float | str] = {}
         for name, text in values.items():
-            if name.startswith("sagemaker_"):
+            if name.startswith(("sagemaker_", "_")):
                 continue
             if name not in types:
                 raise ParameterError(f"hyperparameter {name!r} is not known; known are {', '.join(types)}")

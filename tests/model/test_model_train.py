@@ -181,8 +181,9 @@ def test_a_bad_hyperparameter_is_named(given: dict[str, str], complaint: str) ->
 
 
 def test_the_platforms_own_hyperparameters_are_skipped() -> None:
-    """SageMaker's toolkits add names of theirs; the others are read from strings."""
-    read = Hyperparameters.parse({"sagemaker_program": "train.py", "eta": "0.3", "campaign_feature": "cid"})
+    """SageMaker's toolkits and tuning jobs add names of theirs; the others are read from strings."""
+    added = {"sagemaker_program": "train.py", "_tuning_objective_metric": "logloss"}
+    read = Hyperparameters.parse({**added, "eta": "0.3", "campaign_feature": "cid"})
     assert (read.eta, read.campaign_feature) == (0.3, "cid")
 
 

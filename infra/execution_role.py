@@ -37,6 +37,7 @@ class ExecutionRole(Construct):
         subnets: Sequence[ec2.ISubnet],
         security_group: ec2.ISecurityGroup,
         key: kms.IKey,
+        makes_log_group: bool = True,
     ) -> None:
         """`log_group` is the name of a CloudWatch log group; `key` encrypts volumes and objects."""
         super().__init__(scope, construct_id)
@@ -56,7 +57,7 @@ class ExecutionRole(Construct):
             ),
         )
         self._pull(repository)
-        self._log(log_group)
+        self._log(log_group, makes_log_group)
         self._join_vpc(subnets, security_group)
         self._encrypt_volumes()
 
@@ -88,10 +89,11 @@ class ExecutionRole(Construct):
         )
         self.allow("SignInToRegistry", ["ecr:GetAuthorizationToken"], ["*"])
 
-    def _log(self, log_group: str) -> None:
+    def _log(self, log_group: str, makes_it: bool) -> None:
+        actions = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
         self.allow(
             "WriteLog",
-            ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
+            [*(["logs:CreateLogGroup"] if makes_it else []), *actions],
             [f"arn:{Aws.PARTITION}:logs:{Aws.REGION}:{Aws.ACCOUNT_ID}:log-group:{log_group}:*"],
         )
         self.allow(

@@ -42,6 +42,92 @@ EXPLAINED_WILDCARDS: tuple[Wildcard, ...] = (
     # network
     # storage
     # inference, training
+    Wildcard(
+        ("ecr:GetAuthorizationToken",),
+        EVERYTHING,
+        "ECR knows no resource for it; the token opens what the role may pull, and no other repository",
+    ),
+    Wildcard(
+        ("cloudwatch:PutMetricData",),
+        EVERYTHING,
+        "CloudWatch knows no resource for it; the condition names the namespaces",
+        condition="cloudwatch:namespace",
+    ),
+    Wildcard(
+        (
+            "ec2:DescribeDhcpOptions",
+            "ec2:DescribeNetworkInterfaces",
+            "ec2:DescribeSecurityGroups",
+            "ec2:DescribeSubnets",
+            "ec2:DescribeVpcs",
+        ),
+        EVERYTHING,
+        "EC2 knows no resources for Describe actions; SageMaker looks at the VPC before it joins",
+    ),
+    Wildcard(
+        ("ec2:CreateNetworkInterface", "ec2:CreateNetworkInterfacePermission", "ec2:DeleteNetworkInterface"),
+        r"arn:.*:network-interface/\*",
+        "SageMaker makes the interface, so its id is not known before; the condition keeps it in the private subnets",
+        condition="ec2:Subnet",
+    ),
+    Wildcard(
+        ("ec2:DeleteNetworkInterfacePermission",),
+        r"arn:.*:network-interface/\*",
+        "SageMaker made the interface, so its id is not known before; it can only give up its own right",
+    ),
+    Wildcard(
+        ("logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"),
+        r"arn:.*:log-group:/aws/sagemaker/[\w/-]+:\*",
+        "The streams of one log group, which SageMaker names after its instances",
+    ),
+    Wildcard(
+        ("s3:GetObject", "s3:PutObject"),
+        r"[^*]+/(training|models|capture)/\*",
+        "The objects under one prefix of one bucket, whose keys come with each job",
+    ),
+    Wildcard(
+        ("sagemaker:CreateModelPackage", "sagemaker:DescribeModelPackage"),
+        r"arn:.*:model-package/rtb-[a-z]+/\*",
+        "The versions of one model package group, which SageMaker numbers",
+    ),
+    Wildcard(
+        (
+            *(
+                f"sagemaker:{verb}{noun}"
+                for verb in ("Create", "Describe", "Delete")
+                for noun in ("Model", "EndpointConfig", "Endpoint")
+            ),
+            "sagemaker:InvokeEndpoint",
+        ),
+        r"arn:.*:(model|endpoint-config|endpoint)/rtb-[a-z]+-\*",
+        "What a load test makes, named after the job and a random part; the live endpoint's name does not match",
+    ),
+    Wildcard(
+        (
+            *(
+                f"sagemaker:{verb}{noun}"
+                for verb in ("Create", "Describe", "Stop")
+                for noun in ("TrainingJob", "HyperParameterTuningJob", "InferenceRecommendationsJob")
+            ),
+            "sagemaker:AddTags",
+        ),
+        r"arn:.*:(training-job|hyper-parameter-tuning-job|inference-recommendations-job)/rtb-[a-z]+-\*",
+        "The pipeline's own jobs, named after the environment and the time",
+    ),
+    Wildcard(
+        (
+            "logs:CreateLogDelivery",
+            "logs:DeleteLogDelivery",
+            "logs:DescribeLogGroups",
+            "logs:DescribeResourcePolicies",
+            "logs:GetLogDelivery",
+            "logs:ListLogDeliveries",
+            "logs:PutResourcePolicy",
+            "logs:UpdateLogDelivery",
+        ),
+        EVERYTHING,
+        "Log deliveries have no resource type; Step Functions needs these to write an execution's log",
+    ),
     # service on ECS, balancer, cache
     Wildcard(
         actions=("ecr:GetAuthorizationToken",),

@@ -92,6 +92,7 @@ class Inference(Construct):
             subnets=subnets,
             security_group=security_group,
             key=key,
+            makes_log_group=False,
         )
         access.read(models, f"{MODEL_PREFIX}*")
         if capture is not None and sizes.capture_percent:
@@ -211,7 +212,7 @@ class Inference(Construct):
             retain_all_variant_properties=True,
             exclude_retained_variant_properties=[
                 sagemaker.CfnEndpoint.VariantPropertyProperty(variant_property_type=kind)
-                for kind in ("VariantWeight", "DataCaptureConfig")
+                for kind in ("DesiredWeight", "DataCaptureConfig")
             ],
             deployment_config=sagemaker.CfnEndpoint.DeploymentConfigProperty(
                 blue_green_update_policy=_blue_green(self._sizes.shift),

@@ -64,16 +64,15 @@ class Recommender(Construct):
         access.read(models, f"{model_prefix}*", SAMPLE_KEY)
         here = f"arn:{Aws.PARTITION}:sagemaker:{Aws.REGION}:{Aws.ACCOUNT_ID}"
         access.allow("ReadPackage", ["sagemaker:DescribeModelPackage"], [f"{here}:model-package/{package_group}/*"])
-        access.allow(
-            "RunTestEndpoints",
-            [
-                f"sagemaker:{verb}{noun}"
-                for noun in ("Model", "EndpointConfig", "Endpoint")
-                for verb in ("Create", "Describe", "Delete")
-            ]
-            + ["sagemaker:InvokeEndpoint"],
-            [f"{here}:{kind}/rtb-{name}-*" for kind in ("model", "endpoint-config", "endpoint")],
+        # What the job makes begins with its name; the live endpoint's name has nothing after the environment's.
+        model, configuration, endpoint = (
+            f"{here}:{kind}/rtb-{name}-*" for kind in ("model", "endpoint-config", "endpoint")
         )
+        for noun, resource in (("Model", model), ("EndpointConfig", configuration), ("Endpoint", endpoint)):
+            verbs = ("Create", "Describe", "Delete")
+            access.allow(f"Run{noun}s", [f"sagemaker:{verb}{noun}" for verb in verbs], [resource])
+        access.allow("StartEndpoints", ["sagemaker:CreateEndpoint"], [configuration])
+        access.allow("CallEndpoints", ["sagemaker:InvokeEndpoint"], [endpoint])
         access.allow(
             "PassItself",
             ["iam:PassRole"],

@@ -28,6 +28,11 @@ SUPPRESSIONS: tuple[Suppression, ...] = (
     # network
     # storage
     # inference, training
+    Suppression(
+        "AwsSolutions-SF2",
+        "*/StateMachine",
+        "X-Ray is off by default in this project; the execution's history and its log of every event tell the same",
+    ),
     # service on ECS, balancer, cache
     Suppression(
         "AwsSolutions-SMG4",

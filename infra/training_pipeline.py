@@ -1,7 +1,7 @@
 """From event log to registered model: a state machine that calls SageMaker itself, without a line of code between.
 
-    Name ─▶ Tune? ─▶ Tune ─▶ Train ─▶ Judge ─▶ Register ─▶ Recommend? ─▶ Recommend ⇄ wait ─▶ Done
-                └──────────────▲         └▶ Refused            └──────────────────────────────▲
+    Name ─▶ tune? ─▶ Tune ─▶ Train ─▶ Judge ─▶ Register ─▶ recommend? ─▶ Recommend ─▶ Wait ⇄ Ask ─▶ Done
+              └────────────────▲        └▶ Refused             └──────────────────────────────────────▲
 
 The rule: what is registered has passed the gate, and waits for a person: SageMaker deploys a version of the registry
 only when it is approved. A metric that is missing counts against the model. The input is
@@ -119,10 +119,11 @@ class TrainingPipeline(Construct):
                     "hyperparameters": dict(HYPERPARAMETERS),
                     "tune": "{% $states.input.tune = true %}",
                     "recommend": "{% $states.input.recommend = true %}",
+                    "recommendations": [],
                 },
-                "Next": "Tune?",
+                "Next": "TuneOrTrain",
             },
-            "Tune?": _choice("$tune", "Tune", "Train"),
+            "TuneOrTrain": _choice("$tune", "Tune", "Train"),
             "Tune": {
                 **_task("sagemaker:createHyperParameterTuningJob.sync", self._training.tuning_job("{% $job %}")),
                 "TimeoutSeconds": sizes.tuning.max_duration_s + 3600,
@@ -154,9 +155,9 @@ class TrainingPipeline(Construct):
             "Register": {
                 **_task("aws-sdk:sagemaker:createModelPackage", self._package()),
                 "Assign": {"package": "{% $states.result.ModelPackageArn %}"},
-                "Next": "Recommend?",
+                "Next": "RecommendOrDone",
             },
-            "Recommend?": _choice("$recommend", "Recommend", "Done"),
+            "RecommendOrDone": _choice("$recommend", "Recommend", "Done"),
             "Recommend": {
                 **_task(
                     "aws-sdk:sagemaker:createInferenceRecommendationsJob",
@@ -173,9 +174,9 @@ class TrainingPipeline(Construct):
                     "'type': EndpointConfiguration.InstanceType, 'invocations': Metrics.MaxInvocations, "
                     "'latency': Metrics.ModelLatency}] %}",
                 },
-                "Next": "Recommended?",
+                "Next": "RecommendedOrWait",
             },
-            "Recommended?": {
+            "RecommendedOrWait": {
                 "Type": "Choice",
                 "Choices": [
                     {"Condition": "{% $status = 'COMPLETED' %}", "Next": "Done"},
@@ -194,7 +195,7 @@ class TrainingPipeline(Construct):
                     "package": "{% $package %}",
                     "metrics": "{% $metrics %}",
                     "hyperparameters": "{% $hyperparameters %}",
-                    "recommendations": "{% $exists($recommendations) ? $recommendations : [] %}",
+                    "recommendations": "{% $recommendations %}",
                 },
             },
         }

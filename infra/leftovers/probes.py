@@ -26,7 +26,8 @@ class Probe:
     """One kind of thing.
 
     With `parent`, it is asked for once for each of our things of that kind, as `argument`; what is in a thing of ours
-    is ours. A `step` is not a finding: everybody's things of that kind are gone through to look at each.
+    is ours. `tags_by` asks for the tags of what has no name. A `step` is not a finding: everybody's things of that kind
+    are gone through to look at each.
     """
 
     kind: str
@@ -37,6 +38,7 @@ class Probe:
     arguments: Mapping[str, object] = field(default_factory=dict)
     parent: str = ""
     argument: str = ""
+    tags_by: tuple[str, str] | None = None  # operation, JMESPath
     step: bool = False
     everywhere: bool = False  # one answer for all regions
 
@@ -99,8 +101,9 @@ PROBES = (
     Probe("KMS alias", Cost.FREE, "kms", "list_aliases", "Aliases[?TargetKeyId].{id: AliasName, name: AliasName}"),
     Probe("any KMS key", Cost.FREE, "kms", "list_keys", "Keys[].{id: KeyId}", step=True),
     Probe("KMS key", Cost.MONTHLY, "kms", "describe_key",
-          "[KeyMetadata][?KeyManager=='CUSTOMER'].{id: KeyId, name: Description, gone: DeletionDate}",
-          parent="any KMS key", argument="KeyId"),
+          "[KeyMetadata][?KeyManager=='CUSTOMER'].{id: KeyId, gone: DeletionDate}",
+          parent="any KMS key", argument="KeyId",
+          tags_by=("list_resource_tags", "Tags[].{Key: TagKey, Value: TagValue}")),
     Probe("secret", Cost.MONTHLY, "secretsmanager", "list_secrets",
           "SecretList[].{id: ARN, name: Name, tags: Tags, gone: DeletedDate}", {"IncludePlannedDeletion": True}),
     Probe("budget", Cost.FREE, "budgets", "describe_budgets", "Budgets[].{id: BudgetName, name: BudgetName}",

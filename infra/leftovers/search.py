@@ -92,7 +92,11 @@ class Search:
         else:
             pages = [getattr(client, probe.operation)(**arguments)]
         for page in pages:
-            yield from jmespath.search(probe.items, page) or []
+            for item in jmespath.search(probe.items, page) or []:
+                if probe.tags_by:
+                    operation, tags = probe.tags_by
+                    item["tags"] = jmespath.search(tags, getattr(client, operation)(**{probe.argument: parent}))
+                yield item
 
     def _ours(self, items: Iterable[dict[str, Any]], probe: Probe, networks: set[str]) -> Iterator[dict[str, Any]]:
         for item in items:

@@ -27,8 +27,11 @@ TAGS = (
 GONE_S = 1_798_761_600  # 2027-01-01
 
 
-def key(name: str, manager: str, description: str, **more: Any) -> list[Any]:
-    return [{"KeyMetadata": {"KeyId": name, "KeyManager": manager, "Description": description, **more}}]
+def key(name: str, manager: str, **more: Any) -> list[Any]:
+    return [{"KeyMetadata": {"KeyId": name, "KeyManager": manager, **more}}]
+
+
+KEY_TAGS = [{"Tags": [{"TagKey": "project", "TagValue": "rtb-bidder"}, {"TagKey": "environment", "TagValue": "dev"}]}]
 
 
 def ec2(container: str, *items: str) -> list[str]:
@@ -125,9 +128,10 @@ FULL: dict[str, list[Any]] = {
     ],
     "kms:ListKeys": [{"Keys": [{"KeyId": KEY}, {"KeyId": OTHER_KEY}], "Truncated": True, "NextMarker": "page-1"},
                      {"Keys": [{"KeyId": GOING_KEY}], "Truncated": False}],
-    f"kms:DescribeKey:{KEY}": key(KEY, "CUSTOMER", f"{OURS} data"),
-    f"kms:DescribeKey:{OTHER_KEY}": key(OTHER_KEY, "AWS", OURS),
-    f"kms:DescribeKey:{GOING_KEY}": key(GOING_KEY, "CUSTOMER", f"{OURS} logs", DeletionDate=GONE_S),
+    f"kms:DescribeKey:{KEY}": key(KEY, "CUSTOMER"),
+    f"kms:DescribeKey:{OTHER_KEY}": key(OTHER_KEY, "AWS"),
+    f"kms:DescribeKey:{GOING_KEY}": key(GOING_KEY, "CUSTOMER", DeletionDate=GONE_S),
+    "kms:ListResourceTags": KEY_TAGS,
     "secretsmanager:ListSecrets": [
         {"SecretList": [{"ARN": "arn:secret/1", "Name": f"{OURS}/valkey"}], "NextToken": "page-1"},
         {"SecretList": [{"ARN": "arn:secret/2", "Name": f"{OURS}/keys", "DeletedDate": GONE_S},
@@ -227,7 +231,13 @@ def test_a_clean_account_is_clean() -> None:
 def test_what_is_only_waiting_for_its_end_is_clean() -> None:
     """A key that is scheduled for deletion is shown with its day, and costs nothing."""
     going = {
-        name: FULL[name] for name in ("kms:ListKeys", f"kms:DescribeKey:{GOING_KEY}", f"kms:DescribeKey:{OTHER_KEY}")
+        name: FULL[name]
+        for name in (
+            "kms:ListKeys",
+            "kms:ListResourceTags",
+            f"kms:DescribeKey:{GOING_KEY}",
+            f"kms:DescribeKey:{OTHER_KEY}",
+        )
     }
     done = leftovers(FakeAws({**going, f"kms:DescribeKey:{KEY}": FULL[f"kms:DescribeKey:{OTHER_KEY}"]}), "dev")
     assert done.returncode == 0

@@ -2,8 +2,8 @@
 #
 # The image holds CPython, the dependencies of requirements/bidder.txt (checked by hash, wheels only) and the packages
 # openrtb_schemas and bidder. It runs as a user without rights or home on a read-only file system; all it writes are
-# compiled catalogs, in a directory where a volume or memory may be mounted. Settings are BIDDER_* variables; AWS
-# credentials come from the usual chain, none are in the image.
+# compiled catalogs, to BIDDER_CATALOG_CACHE_DIR or /tmp. Settings are BIDDER_* variables; AWS credentials come from the
+# usual chain, none are in the image.
 
 FROM python:3.11-slim AS builder
 WORKDIR /app
@@ -32,9 +32,8 @@ RUN groupadd --system --gid 10001 app \
     && useradd --system --uid 10001 --gid app --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin app \
     && python -m pip --no-cache-dir uninstall --quiet --yes --root-user-action=ignore pip setuptools wheel \
     && find / -xdev -type f -perm /6000 -exec chmod a-s {} +
-# An orchestrator that mounts an empty volume here gives it this owner: Amazon ECS does so where a VOLUME says so.
-RUN install -d -o 10001 -g 10001 -m 0700 /var/cache/rtb-bidder
-VOLUME /var/cache/rtb-bidder
+# AWS Fargate mounts empty volumes that only root may write to, except over a VOLUME: that keeps its mode.
+VOLUME /tmp
 WORKDIR /app
 COPY --from=builder /opt/venv /opt/venv
 COPY --from=builder /app /app

@@ -11,6 +11,7 @@ From here to the bidder it is plain HTTP within private subnets: the bidder has 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_network
 
 from aws_cdk import Aws, CfnParameter
 from aws_cdk import aws_ec2 as ec2
@@ -22,6 +23,7 @@ from constructs import Construct
 from infra.environments import BalancerSizes
 
 TLS_PORT = 443
+FEWEST_BITS = 8  # that a range which is let in has fixed: all of 10.0.0.0/8 may be, the world may not
 TLS_POLICY = "ELBSecurityPolicy-TLS13-1-2-2021-06"  # TLS 1.3, and 1.2 with forward secrecy
 PATHS = ("/openrtb2/*", "/notice/*")  # what an ALB lets through; /metrics and /debug stay inside
 
@@ -34,7 +36,7 @@ class Balancer(Construct):
         scope: Construct,
         construct_id: str,
         *,
-        name: str,
+        prefix: str,
         sizes: BalancerSizes,
         vpc: ec2.IVpc,
         subnets: Sequence[ec2.ISubnet],
@@ -42,10 +44,13 @@ class Balancer(Construct):
         log_bucket: s3.IBucket,
     ) -> None:
         """`subnets`: one a zone, public if `sizes.internet_facing`. `port`: the bidder's. The certificate's ARN is a
-        parameter of the stack: it is made, and its name proven, before there is anything to deploy."""
+        parameter of the stack: it is made, and its name proven, before there is anything to deploy. ValueError: the
+        balancer would be open to the world."""
         super().__init__(scope, construct_id)
+        if wide := [cidr for cidr in sizes.exchange_cidrs if ip_network(cidr).prefixlen < FEWEST_BITS]:
+            raise ValueError(f"exchanges have narrower addresses than {', '.join(wide)}")
         self.sizes = sizes
-        self._prefix = f"bidder-{name}"
+        self._prefix = prefix
         self.certificate = CfnParameter(
             self,
             "CertificateArn",

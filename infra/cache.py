@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aws_cdk import CfnTag, RemovalPolicy, Stack
+from aws_cdk import RemovalPolicy
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_elasticache as elasticache
 from aws_cdk import aws_kms as kms
@@ -51,7 +51,7 @@ class Cache(Construct):
         scope: Construct,
         construct_id: str,
         *,
-        name: str,
+        prefix: str,
         sizes: CacheSizes,
         vpc: ec2.IVpc,
         subnets: Sequence[ec2.ISubnet],
@@ -62,7 +62,7 @@ class Cache(Construct):
         if sizes.nodes < 2 or not 1 <= len(sizes.passwords) <= 2:
             raise ValueError(f"a cache has at least two nodes and one or two passwords: {sizes}")
         self.port = sizes.port
-        self._prefix = f"bidder-{name}"
+        self._prefix = prefix
         self._sizes = sizes
         self._key = key
         self.security_group = ec2.SecurityGroup(
@@ -74,7 +74,7 @@ class Cache(Construct):
             self,
             "Users",
             engine="valkey",
-            user_group_id=self._prefix,
+            user_group_id=f"{self._prefix}-profiles",
             user_ids=[self._user(user, its).ref for user, its in passwords.items()],
         )
         self.replication_group = self._replication_group(group, subnets)
@@ -92,7 +92,7 @@ class Cache(Construct):
             secretsmanager.Secret(
                 self,
                 f"{user.name.title()}Password{generation}",
-                secret_name=f"{self._prefix}/cache/{user.name}/password-{generation}",
+                secret_name=f"{self._prefix}/profiles/{user.name}/password-{generation}",
                 description=f"Password {generation} of the cache's user {user.name}",
                 encryption_key=self._key,
                 generate_secret_string=secretsmanager.SecretStringGenerator(
@@ -108,7 +108,7 @@ class Cache(Construct):
             self,
             f"{user.name.title()}User",
             engine="valkey",
-            user_id=f"{self._prefix}-{user.name}",
+            user_id=f"{self._prefix}-profiles-{user.name}",
             user_name=user.name,
             access_string=user.may,
             # References, not values: {{resolve:secretsmanager:…}}.
@@ -123,7 +123,7 @@ class Cache(Construct):
         secret = secretsmanager.CfnSecret(
             self,
             name,
-            name=f"{self._prefix}/cache/{user.name}/url-{generation}",
+            name=f"{self._prefix}/profiles/{user.name}/url-{generation}",
             description=f"BIDDER_STATE_URL of the cache's user {user.name}",
             kms_key_id=self._key.key_arn,
             secret_string=f"rediss://{user.name}:{_reference(password)}@{host}:{self.port}/0",
@@ -137,7 +137,7 @@ class Cache(Construct):
         subnet_group = elasticache.CfnSubnetGroup(
             self,
             "Subnets",
-            cache_subnet_group_name=self._prefix,
+            cache_subnet_group_name=f"{self._prefix}-profiles",
             description="Private subnets",
             subnet_ids=[subnet.subnet_id for subnet in subnets],
         )
@@ -151,14 +151,14 @@ class Cache(Construct):
         log_group = logs.CfnLogGroup(
             self,
             "Logs",
-            log_group_name=f"/{self._prefix}/cache",
+            log_group_name=f"/{self._prefix}/profiles",
             retention_in_days=sizes.log_days,
             kms_key_id=self._key.key_arn,
         )
         return elasticache.CfnReplicationGroup(
             self,
             "Profiles",
-            replication_group_id=self._prefix,
+            replication_group_id=f"{self._prefix}-profiles",
             replication_group_description="Profiles of users, by digest of their identifiers",
             engine="valkey",
             engine_version=sizes.engine_version,
@@ -192,7 +192,6 @@ class Cache(Construct):
                 )
                 for log_type in ("slow-log", "engine-log")
             ],
-            tags=[CfnTag(key="Name", value=f"{self._prefix} profiles in {Stack.of(self).region}")],
         )
 
 

@@ -22,18 +22,22 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from infra.balancer import Balancer
+from infra.bidder_metrics import SERVICE, namespace_of, service_of
 from infra.environments import BidderSettings, FargateCapacity, ServiceSizes
 from infra.instances import Instances
 from infra.stopping import problems
 from infra.task import BIDDER, PORT, BidderTask
 
-IN_FLIGHT = "bidder_in_flight"  # the metric's name; its dimension is Service
-SERVICE_DIMENSION = "Service"
+IN_FLIGHT = "bidder_in_flight"
+MAXIMUM_PERCENT = 150  # of the tasks there are, while old and new ones stand side by side
 
 
-def metric_namespace(name: str) -> str:
-    """Where the collectors publish the bidder's metrics in CloudWatch."""
-    return f"Bidder/{name}"
+def crowding(sizes: ServiceSizes) -> list[str]:
+    """What has no room, in words: a deployment that does not fit at the most tasks waits until traffic falls."""
+    if isinstance(sizes.capacity, FargateCapacity):
+        return []
+    room, most = sizes.capacity.max_instances * sizes.capacity.tasks_each, sizes.max_tasks * MAXIMUM_PERCENT // 100
+    return [f"instances have room for {room} tasks, a deployment needs it for {most}"] if room < most else []
 
 
 class EcsService(Construct):
@@ -49,19 +53,19 @@ class EcsService(Construct):
         settings: BidderSettings,
         vpc: ec2.IVpc,
         subnets: Sequence[ec2.ISubnet],
-        endpoint_security_group: ec2.ISecurityGroup,
         task: BidderTask,
         balancer: Balancer,
         key: kms.IKey,
         rollback_alarms: Sequence[str] = (),
     ) -> None:
-        """`subnets`: private, one a zone. `rollback_alarms`: names of alarms that undo a deployment. ValueError: with
-        these settings bids would be lost when a task stops."""
+        """`name`: the environment's. `subnets`: private, one a zone. `rollback_alarms`: names of alarms
+        that undo a deployment. ValueError: with these settings bids would be lost when a task stops, or there is no
+        room for a deployment."""
         super().__init__(scope, construct_id)
-        if lost := problems(settings, balancer.sizes):
-            raise ValueError("; ".join(lost))
+        if wrong := problems(settings, balancer.sizes) + crowding(sizes):
+            raise ValueError("; ".join(wrong))
         self._sizes = sizes
-        self.prefix = f"bidder-{name}"
+        self._prefix = service_of(name)
         self.cluster = self._cluster()
         self.security_group = ec2.SecurityGroup(
             self, "SecurityGroup", vpc=vpc, allow_all_outbound=False, description="Bidders: from the balancer alone"
@@ -73,13 +77,12 @@ class EcsService(Construct):
             self.instances = Instances(
                 self,
                 "Instances",
-                name=name,
+                prefix=self._prefix,
                 sizes=sizes.capacity,
                 architecture=sizes.architecture,
                 cluster=self.cluster,
                 vpc=vpc,
                 subnets=subnets,
-                endpoint_security_group=endpoint_security_group,
                 key=key,
             )
             self.security_groups.append(self.instances.security_group)
@@ -87,13 +90,13 @@ class EcsService(Construct):
         self.service = self._service(task, balancer, subnets, rollback_alarms)
         for earlier in (balancer.listener, providers, task.task_role, task.execution_role):
             self.service.node.add_dependency(earlier)
-        self._scaling(metric_namespace(name))
+        self._scaling(name)
 
     def _cluster(self) -> ecs.CfnCluster:
         return ecs.CfnCluster(
             self,
             "Cluster",
-            cluster_name=self.prefix,
+            cluster_name=self._prefix,
             cluster_settings=[ecs.CfnCluster.ClusterSettingsProperty(name="containerInsights", value="enhanced")],
         )
 
@@ -130,7 +133,7 @@ class EcsService(Construct):
         return ecs.CfnService(
             self,
             "Service",
-            service_name=self.prefix,
+            service_name=self._prefix,
             cluster=self.cluster.ref,
             task_definition=task.definition.ref,
             capacity_provider_strategy=self._strategy(),
@@ -152,7 +155,7 @@ class EcsService(Construct):
             health_check_grace_period_seconds=self._sizes.health_grace_s,
             deployment_configuration=service.DeploymentConfigurationProperty(
                 minimum_healthy_percent=100,
-                maximum_percent=200,
+                maximum_percent=MAXIMUM_PERCENT,
                 deployment_circuit_breaker=service.DeploymentCircuitBreakerProperty(enable=True, rollback=True),
                 alarms=service.DeploymentAlarmsProperty(alarm_names=list(rollback_alarms), enable=True, rollback=True)
                 if rollback_alarms
@@ -172,7 +175,7 @@ class EcsService(Construct):
             for field in ("attribute:ecs.availability-zone", "instanceId")
         ]
 
-    def _scaling(self, namespace: str) -> None:
+    def _scaling(self, environment_name: str) -> None:
         sizes = self._sizes
         target = scaling.CfnScalableTarget(
             self,
@@ -198,9 +201,9 @@ class EcsService(Construct):
                 scale_out_cooldown=sizes.scale_out_s,
                 scale_in_cooldown=sizes.scale_in_s,
                 customized_metric_specification=policy.CustomizedMetricSpecificationProperty(
-                    namespace=namespace,
+                    namespace=namespace_of(environment_name),
                     metric_name=IN_FLIGHT,
-                    dimensions=[policy.MetricDimensionProperty(name=SERVICE_DIMENSION, value=self.prefix)],
+                    dimensions=[policy.MetricDimensionProperty(name=SERVICE, value=self._prefix)],
                     statistic="Average",
                 ),
             ),
@@ -209,7 +212,7 @@ class EcsService(Construct):
             scaling.CfnScalingPolicy(
                 self,
                 name,
-                policy_name=f"{self.prefix}-{name.lower()}",
+                policy_name=f"{self._prefix}-{name.lower()}",
                 policy_type="TargetTrackingScaling",
                 scaling_target_id=target.ref,
                 target_tracking_scaling_policy_configuration=configuration,

@@ -190,6 +190,7 @@ class BidderSettings:
     keep_alive_s: int = 330
     max_connections: int = 10_000
     log_level: str = "info"
+    log_format: str = "json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -535,7 +536,7 @@ PROD = Environment(
     bidder=BidderSettings(max_in_flight=2000, endpoint_max_calls=32),
     service=ServiceSizes(
         image_tag="0.1.0",
-        capacity=InstanceCapacity(instance_type="c7g.xlarge", tasks_each=3, min_instances=3, max_instances=24),
+        capacity=InstanceCapacity(instance_type="c7g.xlarge", tasks_each=3, min_instances=3, max_instances=30),
         architecture="ARM64",
         cpu=1024,
         memory_mib=2048,

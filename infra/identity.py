@@ -141,13 +141,13 @@ EXPLAINED_WILDCARDS: tuple[Wildcard, ...] = (
     ),
     Wildcard(
         actions=("ecs:Poll", "ecs:StartTelemetrySession", "ecs:UpdateContainerInstancesState"),
-        resource=r"arn:[^*]+:ecs:[^*]+:container-instance/bidder-\w+/\*",
+        resource=r"arn:[^*]+:ecs:[^*]+:container-instance/\$\{\w+\}/\*",
         condition="ecs:cluster",
         reason="ECS chooses an instance's id when it registers; all are of this one cluster",
     ),
     Wildcard(
         actions=("s3:PutObject",),
-        resource=r"[^*]+/balancer/bidder-\w+/AWSLogs/\$\{AWS::AccountId\}/\*",
+        resource=r"[^*]+/balancer/[^*/]+/AWSLogs/\$\{AWS::AccountId\}/\*",
         condition="aws:SourceAccount",
         reason="the log delivery service chooses the names of the balancer's access logs, below this account's prefix",
     ),

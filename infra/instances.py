@@ -27,8 +27,6 @@ IMAGES = {
     "ARM64": "/aws/service/bottlerocket/aws-ecs-2/arm64/latest/image_id",
     "X86_64": "/aws/service/bottlerocket/aws-ecs-2/x86_64/latest/image_id",
 }
-# The agent's own way to ECS; a Fargate task needs none of them (ECS guide, "Interface VPC endpoints").
-ENDPOINTS = {"Ecs": "ecs", "EcsAgent": "ecs-agent", "EcsTelemetry": "ecs-telemetry"}
 OS_DISK, DATA_DISK = "/dev/xvda", "/dev/xvdb"  # Bottlerocket's: itself, and images with containers
 OS_DISK_GIB = 2
 
@@ -41,18 +39,17 @@ class Instances(Construct):
         scope: Construct,
         construct_id: str,
         *,
-        name: str,
+        prefix: str,
         sizes: InstanceCapacity,
         architecture: str,
         cluster: ecs.CfnCluster,
         vpc: ec2.IVpc,
         subnets: Sequence[ec2.ISubnet],
-        endpoint_security_group: ec2.ISecurityGroup,
         key: kms.IKey,
     ) -> None:
         super().__init__(scope, construct_id)
         self._sizes = sizes
-        self._prefix = f"bidder-{name}"
+        self._prefix = prefix
         self._cluster = cluster
         self._key = key
         self.security_group = ec2.SecurityGroup(
@@ -63,34 +60,10 @@ class Instances(Construct):
             description="ECS instances: nobody connects to them",
         )
         self.role = self._role()
-        self._endpoints(vpc, subnets, endpoint_security_group)
         self._let_scaling_use_the_key()
         template = self._launch_template(architecture)
         self.group = self._group(template, subnets)
         self.provider = self._provider()
-
-    def _endpoints(self, vpc: ec2.IVpc, subnets: Sequence[ec2.ISubnet], security_group: ec2.ISecurityGroup) -> None:
-        for name, service in ENDPOINTS.items():
-            endpoint = ec2.InterfaceVpcEndpoint(
-                self,
-                f"{name}Endpoint",
-                vpc=vpc,
-                service=ec2.InterfaceVpcEndpointAwsService(service),
-                subnets=ec2.SubnetSelection(subnets=list(subnets)),
-                security_groups=[security_group],
-                private_dns_enabled=True,
-                open=False,
-            )
-            for sid, actions, resources, conditions in self._agent():
-                endpoint.add_to_policy(
-                    iam.PolicyStatement(
-                        sid=sid,
-                        principals=[iam.ArnPrincipal(self.role.role_arn)],
-                        actions=actions,
-                        resources=resources,
-                        conditions=conditions,
-                    )
-                )
 
     def _role(self) -> iam.Role:
         """What AmazonEC2ContainerServiceforEC2Role allows, on this cluster alone. Images are pulled with the task's
@@ -98,7 +71,7 @@ class Instances(Construct):
         role = iam.Role(
             self,
             "Role",
-            role_name=f"{self._prefix}-instances",
+            role_name=f"{self._prefix}-ecs-instances",
             description="What the ECS agent may do",
             assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"),
         )
@@ -112,7 +85,7 @@ class Instances(Construct):
         """What the ECS agent does: a statement's name, actions, resources and conditions."""
         cluster = self._cluster.attr_arn
         instances = Stack.of(self).format_arn(
-            service="ecs", resource="container-instance", resource_name=f"{self._prefix}/*"
+            service="ecs", resource="container-instance", resource_name=f"{self._cluster.ref}/*"
         )
         submit = ["ecs:SubmitTaskStateChange", "ecs:SubmitContainerStateChange", "ecs:SubmitAttachmentStateChanges"]
         hear = ["ecs:Poll", "ecs:StartTelemetrySession", "ecs:UpdateContainerInstancesState"]
@@ -190,7 +163,7 @@ class Instances(Construct):
         return "\n".join(
             [
                 "[settings.ecs]",
-                f'cluster = "{self._prefix}"',
+                f'cluster = "{self._cluster.ref}"',
                 "allow-privileged-containers = false",
                 "awsvpc-block-imds = true",
                 "enable-spot-instance-draining = true",
@@ -245,7 +218,7 @@ class Instances(Construct):
         return ecs.CfnCapacityProvider(
             self,
             "Provider",
-            name=f"{self._prefix}-instances",
+            name=f"{self._prefix}-ecs-instances",
             auto_scaling_group_provider=provider.AutoScalingGroupProviderProperty(
                 auto_scaling_group_arn=self.group.attr_auto_scaling_group_arn,
                 managed_scaling=provider.ManagedScalingProperty(

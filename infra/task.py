@@ -5,8 +5,8 @@ Manager and stand in no template. The bidder may ask one endpoint and read its o
 one image, read its secrets and write its log. The bidder does not run as root, writes to no image, has no capability.
 
 On EC2 the containers also have `no-new-privileges`. Fargate has no such option; there a task has a virtual machine to
-itself, privileged containers do not exist, and with every capability dropped (from the bounding set, too) a set-user-ID
-program in the image would gain a root that can do nothing, on a file system that cannot be written.
+itself, privileged containers do not exist, no program in the image has a set-user-ID bit, and with every capability
+dropped such a one would gain a root that can do nothing, on a file system that cannot be written.
 
 What ends a task is /healthz alone (the container's health check): a process that does not answer at all. /readyz is the
 balancer's. But ECS also replaces tasks that the balancer has found unhealthy, once the grace period is over. That is
@@ -30,13 +30,16 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
+from infra.bidder_metrics import namespace_of, service_of
 from infra.environments import BidderSettings, FargateCapacity, ServiceSizes
 from infra.stopping import stop_timeout_s
 
 BIDDER = "bidder"
 PORT = 8080
 USER = "10001:10001"  # as in the Dockerfile
-CACHE_DIR = "/var/cache/rtb-bidder"  # the Dockerfile gives it to USER
+SCRATCH = "/tmp"  # noqa: S108 (a mount of the container's own; the image says that anyone may write to it)
+CACHE_DIR = f"{SCRATCH}/rtb-bidder"
+LONGEST_START_S = 300  # startPeriod, ECS API reference, HealthCheck
 OPEN_FILES = 65_536  # a connection is one
 ContainerDefinition: TypeAlias = ecs.CfnTaskDefinition.ContainerDefinitionProperty
 
@@ -65,12 +68,13 @@ class BidderTask(Construct):
         event_stream_arn: str = "",
         side_cars: Sequence[ContainerDefinition] = (),
     ) -> None:
-        """`state_url`: BIDDER_STATE_URL as a secret. `event_stream_arn`: a Firehose stream for events, "" for none.
-        `side_cars` share the network and end with the task; what they may do is granted to `task_role`."""
+        """`name`: the environment's. `state_url`: BIDDER_STATE_URL as a secret. `event_stream_arn`: a
+        Firehose stream for events, "" for none. `side_cars` share the task's network; what they may do is granted to
+        `task_role`."""
         super().__init__(scope, construct_id)
         self._sizes = sizes
         self._on_fargate = isinstance(sizes.capacity, FargateCapacity)
-        self._prefix = f"bidder-{name}"
+        self._prefix = service_of(name)
         self._key = key
         self.log_group = self._log_group()
         self.secrets = self._secrets(state_url)
@@ -80,6 +84,8 @@ class BidderTask(Construct):
         self._let_start(repository)
         environment = variables(settings) | {
             "BIDDER_AWS_REGION": Stack.of(self).region,
+            "BIDDER_EMF_NAMESPACE": namespace_of(name),
+            "BIDDER_EMF_SERVICE": service_of(name),
             # BIDDER_ENDPOINT_URL is not set: the region's name has a private answer in each zone, which is that zone's.
             "BIDDER_ENDPOINT_NAME": endpoint_name,
             "BIDDER_CATALOG_CACHE_DIR": CACHE_DIR,
@@ -93,7 +99,7 @@ class BidderTask(Construct):
 
     def _definition(self, containers: Sequence[ContainerDefinition]) -> ecs.CfnTaskDefinition:
         sizes = self._sizes
-        return ecs.CfnTaskDefinition(
+        definition = ecs.CfnTaskDefinition(
             self,
             "Definition",
             family=self._prefix,
@@ -107,8 +113,13 @@ class BidderTask(Construct):
             task_role_arn=self.task_role.role_arn,
             execution_role_arn=self.execution_role.role_arn,
             container_definitions=list(containers),
-            volumes=[ecs.CfnTaskDefinition.VolumeProperty(name="catalogs")] if self._on_fargate else None,
+            volumes=[ecs.CfnTaskDefinition.VolumeProperty(name="scratch")] if self._on_fargate else None,
         )
+        if not self._on_fargate:  # side-cars do not know where they run
+            for place in range(len(containers)):
+                path = f"ContainerDefinitions.{place}.DockerSecurityOptions"
+                definition.add_property_override(path, ["no-new-privileges"])
+        return definition
 
     def _bidder(self, image: str, environment: Mapping[str, str], settings: BidderSettings) -> ContainerDefinition:
         return ContainerDefinition(
@@ -118,7 +129,6 @@ class BidderTask(Construct):
             user=USER,
             readonly_root_filesystem=True,
             privileged=False,
-            docker_security_options=None if self._on_fargate else ["no-new-privileges"],
             linux_parameters=self._linux_parameters(),
             mount_points=self._mount_points(),
             port_mappings=[ecs.CfnTaskDefinition.PortMappingProperty(container_port=PORT, protocol="tcp", name="bids")],
@@ -136,7 +146,7 @@ class BidderTask(Construct):
                 interval=5,
                 timeout=3,
                 retries=3,
-                start_period=60,
+                start_period=min(self._sizes.health_grace_s, LONGEST_START_S),  # it listens once it has its catalog
             ),
             stop_timeout=stop_timeout_s(settings),
             log_configuration=self.log_configuration(BIDDER),
@@ -156,11 +166,9 @@ class BidderTask(Construct):
         )
 
     def _linux_parameters(self) -> ecs.CfnTaskDefinition.LinuxParametersProperty:
-        """The compiled catalog's directory is memory on EC2; Fargate knows no tmpfs and has a volume for it."""
+        """Compiled catalogs are in memory on EC2; Fargate knows no tmpfs and has a volume for them."""
         memory = ecs.CfnTaskDefinition.TmpfsProperty(
-            container_path=CACHE_DIR,
-            size=self._sizes.cache_mib,
-            mount_options=["nosuid", "nodev", "noexec", "mode=0700", "uid=10001", "gid=10001"],
+            container_path=SCRATCH, size=self._sizes.cache_mib, mount_options=["nosuid", "nodev", "noexec"]
         )
         return ecs.CfnTaskDefinition.LinuxParametersProperty(
             init_process_enabled=True,
@@ -172,16 +180,14 @@ class BidderTask(Construct):
         if not self._on_fargate:
             return None
         return [
-            ecs.CfnTaskDefinition.MountPointProperty(
-                source_volume="catalogs", container_path=CACHE_DIR, read_only=False
-            )
+            ecs.CfnTaskDefinition.MountPointProperty(source_volume="scratch", container_path=SCRATCH, read_only=False)
         ]
 
     def _log_group(self) -> logs.CfnLogGroup:
         group = logs.CfnLogGroup(
             self,
             "Logs",
-            log_group_name=f"/{self._prefix}/service",
+            log_group_name=f"/{self._prefix}/bidder",
             retention_in_days=self._sizes.log_days,
             kms_key_id=self._key.key_arn,
         )
@@ -228,7 +234,7 @@ class BidderTask(Construct):
         return iam.Role(
             self,
             name,
-            role_name=f"{self._prefix}-{name}",
+            role_name=f"{self._prefix}-{name.removesuffix('Role').lower()}",
             description=description,
             assumed_by=iam.ServicePrincipal(
                 "ecs-tasks.amazonaws.com",

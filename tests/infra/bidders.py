@@ -31,8 +31,14 @@ SIDE_CAR = ecs.CfnTaskDefinition.ContainerDefinitionProperty(
     name="collector",
     image="collector:1",
     essential=False,
+    user="10001",
     readonly_root_filesystem=True,
-    log_configuration=ecs.CfnTaskDefinition.LogConfigurationProperty(log_driver="awslogs"),
+    linux_parameters=ecs.CfnTaskDefinition.LinuxParametersProperty(
+        capabilities=ecs.CfnTaskDefinition.KernelCapabilitiesProperty(drop=["ALL"])
+    ),
+    log_configuration=ecs.CfnTaskDefinition.LogConfigurationProperty(
+        log_driver="awslogs", options={"awslogs-group": "collector", "awslogs-region": "us-east-1"}
+    ),
 )
 EVENTS = "arn:aws:firehose:us-east-1:123456789012:deliverystream/events"
 
@@ -57,12 +63,12 @@ class Built:
 
 @cache
 def built() -> dict[str, Built]:
-    """By what is special: "fargate" (dev), "instances" (prod), "application"."""
+    """By what is special: "fargate" (dev), "instances" (prod), "application"; and "bare", which they stand on."""
     environments = {"fargate": FARGATE, "instances": INSTANCES, "application": APPLICATION}
     bare = bare_stack()
     stacks = {kind: _stack(bare, kind, environment) for kind, environment in environments.items()}
     assembly = bare.app.synth()
-    return {
+    of_kind = {
         kind: Built(
             environment=environments[kind],
             template=assembly.get_stack_by_name(stack.stack_name).template,
@@ -70,6 +76,7 @@ def built() -> dict[str, Built]:
         )
         for kind, stack in stacks.items()
     }
+    return {**of_kind, "bare": Built(DEV, assembly.get_stack_by_name(bare.stack.stack_name).template, [])}
 
 
 def _stack(bare: Bare, kind: str, environment: Environment) -> cdk.Stack:
@@ -77,7 +84,7 @@ def _stack(bare: Bare, kind: str, environment: Environment) -> cdk.Stack:
     shared = Cache(
         stack,
         "Cache",
-        name=environment.name,
+        prefix=f"bidder-{environment.name}",
         sizes=environment.cache,
         vpc=bare.vpc,
         subnets=bare.vpc.isolated_subnets,
@@ -86,7 +93,7 @@ def _stack(bare: Bare, kind: str, environment: Environment) -> cdk.Stack:
     balancer = Balancer(
         stack,
         "Balancer",
-        name=environment.name,
+        prefix=f"bidder-{environment.name}",
         sizes=environment.balancer,
         vpc=bare.vpc,
         subnets=bare.vpc.public_subnets,
@@ -115,7 +122,6 @@ def _stack(bare: Bare, kind: str, environment: Environment) -> cdk.Stack:
         settings=environment.bidder,
         vpc=bare.vpc,
         subnets=bare.vpc.isolated_subnets,
-        endpoint_security_group=bare.security_group,
         task=task,
         balancer=balancer,
         key=bare.key,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any, Literal
 
 import pytest
 
-from infra.environments import DEV, ENVIRONMENTS, BalancerSizes
+from infra.environments import DEV, ENVIRONMENTS, BalancerSizes, Environment
 from infra.stopping import FARGATE_LONGEST_STOP_S, notice_s, problems, stop_timeout_s
 
 ALB = replace(DEV.balancer, kind="application")
@@ -14,7 +15,9 @@ ALB = replace(DEV.balancer, kind="application")
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS.values(), ids=lambda each: each.name)
 @pytest.mark.parametrize("kind", ["network", "application"])
-def test_no_environment_loses_bids_behind_either_balancer(environment, kind) -> None:  # type: ignore[no-untyped-def]
+def test_no_environment_loses_bids_behind_either_balancer(
+    environment: Environment, kind: Literal["network", "application"]
+) -> None:
     """SIGKILL after drain and stop; a drain as long as the balancer takes to notice; idle connections kept for long."""
     assert problems(environment.bidder, replace(environment.balancer, kind=kind)) == []
 
@@ -42,7 +45,7 @@ def test_a_balancer_notices_after_as_many_checks_as_it_wants() -> None:
         (replace(ALB, idle_s=60), {}, "the balancer drops idle connections after 60 s, exchanges keep them for 300 s"),
     ],
 )
-def test_what_would_lose_bids_is_said(balancer: BalancerSizes, changed: dict[str, float], said: str) -> None:
+def test_what_would_lose_bids_is_said(balancer: BalancerSizes, changed: dict[str, Any], said: str) -> None:
     """With both figures."""
-    found = problems(replace(DEV.bidder, **changed), balancer)  # type: ignore[arg-type]
+    found = problems(replace(DEV.bidder, **changed), balancer)
     assert any(said in problem for problem in found), found

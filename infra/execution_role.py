@@ -42,7 +42,6 @@ class ExecutionRole(Construct):
         """`log_group` is the name of a CloudWatch log group; `key` encrypts volumes and objects."""
         super().__init__(scope, construct_id)
         self._key = key
-        self._uses_key = False
         self.role = iam.Role(
             self,
             "Role",
@@ -62,15 +61,16 @@ class ExecutionRole(Construct):
         self._encrypt_volumes()
 
     def read(self, bucket: s3.IBucket, *prefixes: str) -> None:
-        """Objects under each prefix, or one object where the prefix is a whole key."""
+        """Objects under each prefix, or one object where the prefix is a whole key. To be called once."""
         self.allow("ListInput", ["s3:ListBucket"], [bucket.bucket_arn], {"StringLike": {"s3:prefix": list(prefixes)}})
         self.allow("ReadInput", ["s3:GetObject"], [bucket.arn_for_objects(prefix) for prefix in prefixes])
-        self._use_key()
+        self._use_key("DecryptInput", ["kms:Decrypt"], bucket)
 
     def write(self, bucket: s3.IBucket, *prefixes: str) -> None:
-        """Objects under each prefix; what is there is never read back or deleted."""
+        """Objects under each prefix; what is there is never read back or deleted. To be called once."""
         self.allow("WriteOutput", ["s3:PutObject"], [bucket.arn_for_objects(prefix) for prefix in prefixes])
-        self._use_key()
+        # Decrypt, too: S3 has to read the parts of an upload in parts.
+        self._use_key("EncryptOutput", ["kms:Decrypt", "kms:GenerateDataKey"], bucket)
 
     def allow(
         self, sid: str, actions: Sequence[str], resources: Sequence[str], conditions: dict[str, object] | None = None
@@ -131,15 +131,14 @@ class ExecutionRole(Construct):
             ["*"],
         )
 
-    def _use_key(self) -> None:
-        if not self._uses_key:
-            self._uses_key = True
-            self.allow(
-                "EncryptObjects",
-                ["kms:Decrypt", "kms:GenerateDataKey"],
-                [self._key.key_arn],
-                {"StringEquals": {"kms:ViaService": f"s3.{Aws.REGION}.amazonaws.com"}},
-            )
+    def _use_key(self, sid: str, actions: Sequence[str], bucket: s3.IBucket) -> None:
+        """The bucket's own key, by way of S3 alone; `key` where the bucket is known by name only."""
+        self.allow(
+            sid,
+            actions,
+            [(bucket.encryption_key or self._key).key_arn],
+            {"StringEquals": {"kms:ViaService": f"s3.{Aws.REGION}.amazonaws.com"}},
+        )
 
     def _encrypt_volumes(self) -> None:
         self.allow(

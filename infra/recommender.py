@@ -20,7 +20,7 @@ from constructs import Construct
 from infra.environments import RecommenderSizes
 from infra.execution_role import ExecutionRole
 
-SAMPLE_KEY = "recommender/sample.tar.gz"  # request bodies, one a file; see docs/deployment.md
+SAMPLE_KEY = "recommender/sample.tar.gz"  # made by `infra.sample_requests`
 LOG_GROUP = "/aws/sagemaker/InferenceRecommendationsJobs"
 
 

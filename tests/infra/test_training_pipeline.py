@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 
 from infra.environments import DEV, PROD
@@ -30,6 +31,7 @@ GOOD = {
     "held_out_rows": 40_000.0,
     "held_out_positives": 4_000.0,
 }
+EVENTS_KEY = "arn:aws:kms:us-east-1:123456789012:key/events"
 PACKAGE = "arn:aws:sagemaker:us-east-1:123456789012:model-package/rtb-prod/7"
 ARCHIVE = "s3://models/models/rtb-prod-20261125-030007/output/model.tar.gz"
 
@@ -47,7 +49,10 @@ def build(bare: Bare, name: str, construct_id: str, **changed: Any) -> TrainingP
         "models": bare.bucket,
         "repository": image,
     }
-    events = s3.Bucket.from_bucket_name(stack, f"Events{construct_id}", "rtb-events")
+    key = kms.Key.from_key_arn(stack, f"EventsKey{construct_id}", EVENTS_KEY)
+    events = s3.Bucket.from_bucket_attributes(
+        stack, f"Events{construct_id}", bucket_name="rtb-events", encryption_key=key
+    )
     training = Training(stack, f"Training{construct_id}", sizes=sizes, events=events, **place)
     recommender = Recommender(
         stack,
@@ -281,6 +286,15 @@ def test_jobs_read_the_log_and_write_models_and_no_more(template: dict[str, Any]
         assert set(s3_of) == {"s3:ListBucket", "s3:GetObject", "s3:PutObject"}
         assert [each.rpartition(":::")[2] for each in s3_of["s3:GetObject"]] == ["rtb-events/training/*"]
         assert all(each.endswith("/models/*") for each in s3_of["s3:PutObject"])
+
+
+def test_jobs_decrypt_the_log_with_its_own_key(template: dict[str, Any]) -> None:
+    """And encrypt nothing with it: what they write has the models' key."""
+    for role in ("TrainingTrain", "TrainingTune"):
+        by_action = [(action, each.resources) for each in of_role(template, role) for action in each.actions]
+        assert [action for action, resources in by_action if EVENTS_KEY in resources] == ["kms:Decrypt"]
+        (written,) = [resources for action, resources in by_action if action == "kms:GenerateDataKey"]
+        assert written[0].startswith("${BareKey")
 
 
 def test_load_tests_stay_away_from_the_live_endpoint(template: dict[str, Any]) -> None:

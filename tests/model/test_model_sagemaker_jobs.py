@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import tarfile
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from infra import sample_requests
 from infra.training_contract import (
     CHANNEL,
     HYPERPARAMETERS,
@@ -16,6 +19,7 @@ from infra.training_contract import (
     TUNING_HYPERPARAMETERS,
     pattern,
 )
+from model import log, wire
 from model.container import Job
 from model.hyperparameters import Hyperparameters
 
@@ -79,3 +83,28 @@ def test_the_channel_is_where_the_job_looks(tmp_path: Any) -> None:
 def test_the_objective_is_a_metric() -> None:
     """Tuning can only follow what is reported."""
     assert OBJECTIVE in METRICS
+
+
+def test_sample_requests_are_such_as_the_container_reads(container: Any, tmp_path: Path) -> None:
+    """The features of the log's rows, without ids and label, so many a request."""
+    target = tmp_path / "sample.tar.gz"
+    assert sample_requests.main([str(container.log), str(target), "--rows", "8", "--requests", "5"]) == 0
+    events = log.read(container.log)
+    with tarfile.open(target) as tar:
+        files = [tar.extractfile(name) for name in sorted(tar.getnames())]
+        read = [wire.decode_csv(file.read(), len(events.header.features)) for file in files if file]
+    assert len(read) == 5
+    for number, rows in enumerate(read):
+        assert (rows == events.rows[8 * number : 8 * number + 8]).all()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a,b\n1,2\n", '#{"format": "bidder-rows/1"}\n', '#{"features": ["x"]}\na,b,c,x\n']
+)
+def test_what_holds_no_rows_makes_no_sample(tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line says why."""
+    source = tmp_path / "rows.csv"
+    source.write_text(text)
+    assert sample_requests.main([str(source), str(tmp_path / "out.tar.gz")]) == 1
+    assert str(source) in capsys.readouterr().err
+    assert not (tmp_path / "out.tar.gz").exists()

@@ -20,6 +20,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from infra.bidder_metrics import service_of
 from infra.environments import BalancerSizes
 
 TLS_PORT = 443
@@ -36,7 +37,7 @@ class Balancer(Construct):
         scope: Construct,
         construct_id: str,
         *,
-        prefix: str,
+        name: str,
         sizes: BalancerSizes,
         vpc: ec2.IVpc,
         subnets: Sequence[ec2.ISubnet],
@@ -50,7 +51,7 @@ class Balancer(Construct):
         if wide := [cidr for cidr in sizes.exchange_cidrs if ip_network(cidr).prefixlen < FEWEST_BITS]:
             raise ValueError(f"exchanges have narrower addresses than {', '.join(wide)}")
         self.sizes = sizes
-        self._prefix = prefix
+        self._prefix = service_of(name)
         self.certificate = CfnParameter(
             self,
             "CertificateArn",

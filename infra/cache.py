@@ -24,6 +24,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
+from infra.bidder_metrics import service_of
 from infra.environments import CacheSizes
 
 PROFILES = "~profile:*"  # KEY_PREFIX of bidder/state/valkey.py
@@ -51,7 +52,7 @@ class Cache(Construct):
         scope: Construct,
         construct_id: str,
         *,
-        prefix: str,
+        name: str,
         sizes: CacheSizes,
         vpc: ec2.IVpc,
         subnets: Sequence[ec2.ISubnet],
@@ -62,7 +63,7 @@ class Cache(Construct):
         if sizes.nodes < 2 or not 1 <= len(sizes.passwords) <= 2:
             raise ValueError(f"a cache has at least two nodes and one or two passwords: {sizes}")
         self.port = sizes.port
-        self._prefix = prefix
+        self._prefix = service_of(name)
         self._sizes = sizes
         self._key = key
         self.security_group = ec2.SecurityGroup(

@@ -53,6 +53,7 @@ class EcsService(Construct):
         settings: BidderSettings,
         vpc: ec2.IVpc,
         subnets: Sequence[ec2.ISubnet],
+        endpoint_security_group: ec2.ISecurityGroup,
         task: BidderTask,
         balancer: Balancer,
         key: kms.IKey,
@@ -77,12 +78,13 @@ class EcsService(Construct):
             self.instances = Instances(
                 self,
                 "Instances",
-                prefix=self._prefix,
+                name=name,
                 sizes=sizes.capacity,
                 architecture=sizes.architecture,
                 cluster=self.cluster,
                 vpc=vpc,
                 subnets=subnets,
+                endpoint_security_group=endpoint_security_group,
                 key=key,
             )
             self.security_groups.append(self.instances.security_group)

@@ -21,12 +21,15 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from infra.bidder_metrics import service_of
 from infra.environments import InstanceCapacity
 
 IMAGES = {
     "ARM64": "/aws/service/bottlerocket/aws-ecs-2/arm64/latest/image_id",
     "X86_64": "/aws/service/bottlerocket/aws-ecs-2/x86_64/latest/image_id",
 }
+# The agent's way to ECS; Fargate's is not through the VPC (ECS guide, "Interface VPC endpoints").
+ENDPOINTS = {"Ecs": "ecs", "EcsAgent": "ecs-agent", "EcsTelemetry": "ecs-telemetry"}
 OS_DISK, DATA_DISK = "/dev/xvda", "/dev/xvdb"  # Bottlerocket's: itself, and images with containers
 OS_DISK_GIB = 2
 
@@ -39,17 +42,18 @@ class Instances(Construct):
         scope: Construct,
         construct_id: str,
         *,
-        prefix: str,
+        name: str,
         sizes: InstanceCapacity,
         architecture: str,
         cluster: ecs.CfnCluster,
         vpc: ec2.IVpc,
         subnets: Sequence[ec2.ISubnet],
+        endpoint_security_group: ec2.ISecurityGroup,
         key: kms.IKey,
     ) -> None:
         super().__init__(scope, construct_id)
         self._sizes = sizes
-        self._prefix = prefix
+        self._prefix = service_of(name)
         self._cluster = cluster
         self._key = key
         self.security_group = ec2.SecurityGroup(
@@ -60,10 +64,41 @@ class Instances(Construct):
             description="ECS instances: nobody connects to them",
         )
         self.role = self._role()
+        for construct, service in ENDPOINTS.items():
+            self._endpoint(construct, service, vpc, subnets, endpoint_security_group)
         self._let_scaling_use_the_key()
         template = self._launch_template(architecture)
         self.group = self._group(template, subnets)
         self.provider = self._provider()
+
+    def _endpoint(
+        self,
+        construct_id: str,
+        service: str,
+        vpc: ec2.IVpc,
+        subnets: Sequence[ec2.ISubnet],
+        security_group: ec2.ISecurityGroup,
+    ) -> None:
+        endpoint = ec2.InterfaceVpcEndpoint(
+            self,
+            construct_id,
+            vpc=vpc,
+            service=ec2.InterfaceVpcEndpointAwsService(service),
+            subnets=ec2.SubnetSelection(subnets=list(subnets)),
+            security_groups=[security_group],
+            private_dns_enabled=True,
+            open=False,
+        )
+        for sid, actions, resources, conditions in self._agent():
+            endpoint.add_to_policy(
+                iam.PolicyStatement(
+                    sid=sid,
+                    principals=[iam.ArnPrincipal(self.role.role_arn)],
+                    actions=actions,
+                    resources=resources,
+                    conditions=conditions,
+                )
+            )
 
     def _role(self) -> iam.Role:
         """What AmazonEC2ContainerServiceforEC2Role allows, on this cluster alone. Images are pulled with the task's

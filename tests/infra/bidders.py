@@ -84,7 +84,7 @@ def _stack(bare: Bare, kind: str, environment: Environment) -> cdk.Stack:
     shared = Cache(
         stack,
         "Cache",
-        prefix=f"bidder-{environment.name}",
+        name=environment.name,
         sizes=environment.cache,
         vpc=bare.vpc,
         subnets=bare.vpc.isolated_subnets,
@@ -93,7 +93,7 @@ def _stack(bare: Bare, kind: str, environment: Environment) -> cdk.Stack:
     balancer = Balancer(
         stack,
         "Balancer",
-        prefix=f"bidder-{environment.name}",
+        name=environment.name,
         sizes=environment.balancer,
         vpc=bare.vpc,
         subnets=bare.vpc.public_subnets,
@@ -122,6 +122,7 @@ def _stack(bare: Bare, kind: str, environment: Environment) -> cdk.Stack:
         settings=environment.bidder,
         vpc=bare.vpc,
         subnets=bare.vpc.isolated_subnets,
+        endpoint_security_group=bare.security_group,
         task=task,
         balancer=balancer,
         key=bare.key,

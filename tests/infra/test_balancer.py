@@ -127,7 +127,7 @@ def test_a_balancer_that_is_open_to_the_world_is_refused(bare: Bare, cidr: str) 
         Balancer(
             bare.stack,
             f"Open{cidr.replace('/', '')}",
-            prefix="bidder",
+            name="refused",
             sizes=sizes,
             vpc=bare.vpc,
             subnets=[],

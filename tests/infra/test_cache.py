@@ -149,7 +149,7 @@ def test_a_cache_that_cannot_be_is_refused(bare: Bare, sizes: CacheSizes) -> Non
         Cache(
             bare.stack,
             f"Cache{sizes.nodes}{len(sizes.passwords)}",
-            prefix="bidder",
+            name="refused",
             sizes=sizes,
             vpc=bare.vpc,
             subnets=[],

@@ -115,8 +115,22 @@ def test_the_agent_may_speak_for_its_cluster_alone() -> None:
         assert "ServiceCluster" in may[some].resources[0]
 
 
+def test_the_agent_reaches_ecs_within_the_vpc() -> None:
+    """By endpoints in every zone that are for these instances' role alone."""
+    endpoints = built()[INSTANCES].all("AWS::EC2::VPCEndpoint")
+    services = {rendered(each["ServiceName"]).rpartition(".")[2] for each in endpoints}
+    assert services == {"ecs", "ecs-agent", "ecs-telemetry"}
+    for endpoint in endpoints:
+        assert endpoint["PrivateDnsEnabled"] is True
+        assert len(endpoint["SubnetIds"]) == 3
+        principals = {rendered(each["Principal"]["AWS"]) for each in endpoint["PolicyDocument"]["Statement"]}
+        (principal,) = principals
+        assert principal.startswith("${ServiceInstancesRole")
+
+
 def test_fargate_has_no_machines_of_its_own() -> None:
     """Neither instances nor a role for them."""
     template = built()["fargate"].template
     assert not resources_of(template, "AWS::AutoScaling::AutoScalingGroup")
     assert not any(name.startswith("ServiceInstances") for name in template["Resources"])
+    assert not resources_of(template, "AWS::EC2::VPCEndpoint")

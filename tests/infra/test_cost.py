@@ -337,6 +337,14 @@ def test_an_environment_holds_the_load_that_it_is_meant_for(name: str, platform:
     assert ("EKS control plane" in [line.what for line in made.lines]) is (platform == "eks")
 
 
+@pytest.mark.parametrize("platform", ["ecs", "eks"])
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_the_budget_is_what_is_expected_and_some_room(name: str, platform: str) -> None:
+    """An expected month stays below the first warning, at 80 % of the limit; one that costs half as much again is told."""
+    expected, limit = expected_bill(ENVIRONMENTS[name], platform).usd, ENVIRONMENTS[name].budget.limit_usd
+    assert 0.6 * limit < expected < 0.8 * limit
+
+
 def test_production_costs_more_than_development() -> None:
     """In every part that depends on traffic."""
     dev, prod = (expected_bill(ENVIRONMENTS[name]).by_part() for name in ("dev", "prod"))

@@ -340,7 +340,7 @@ def test_an_environment_holds_the_load_that_it_is_meant_for(name: str, platform:
 @pytest.mark.parametrize("platform", ["ecs", "eks"])
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_the_budget_is_what_is_expected_and_some_room(name: str, platform: str) -> None:
-    """An expected month stays below the first warning, at 80 % of the limit; one that costs half as much again is told."""
+    """An expected month stays below the first warning, at 80 % of the limit; half as much again is above it."""
     expected, limit = expected_bill(ENVIRONMENTS[name], platform).usd, ENVIRONMENTS[name].budget.limit_usd
     assert 0.6 * limit < expected < 0.8 * limit
 

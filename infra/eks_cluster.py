@@ -22,8 +22,6 @@ from infra.eks_nodes import EksNodes, node_role
 from infra.environments import EksSizes, NodeSizes
 
 LOG_TYPES = ("api", "audit", "authenticator", "controllerManager", "scheduler")
-# Beside the endpoints that every composition has (EKS guide, "Deploy private clusters with limited internet access").
-ENDPOINTS = {"Ec2": "ec2", "Eks": "eks", "EksAuth": "eks-auth", "Balancing": "elasticloadbalancing"}
 API_PORT = 443
 # From the control plane to pods: kubelets, metrics-server, the webhooks of the balancer controller.
 NODE_PORTS = {10250: "Kubelets", 10251: "metrics-server", 9443: "Webhooks of the balancer controller"}
@@ -44,7 +42,6 @@ class EksCluster(Construct):
         sizes: EksSizes,
         vpc: aws_ec2.IVpc,
         subnets: Sequence[aws_ec2.ISubnet],
-        endpoint_security_group: aws_ec2.ISecurityGroup,
         repositories: Sequence[aws_ecr.IRepository],
         key: aws_kms.IKey,
     ) -> None:
@@ -70,7 +67,6 @@ class EksCluster(Construct):
         self.nodes = self._nodes()
         self.cluster = self._cluster()
         self.cluster.node.add_dependency(self.log_group, self.role)
-        self._endpoints(endpoint_security_group)
         self._let_in()
         self.add_ons = self._add_ons()
         self.security_groups = [self._pods_security_group()]
@@ -205,27 +201,6 @@ class EksCluster(Construct):
             )
 
     # -- the ways in and out -------------------------------------------------------------------------------------------
-
-    def _endpoints(self, security_group: aws_ec2.ISecurityGroup) -> None:
-        for name, service in ENDPOINTS.items():
-            endpoint = aws_ec2.InterfaceVpcEndpoint(
-                self,
-                f"{name}Endpoint",
-                vpc=self._vpc,
-                service=aws_ec2.InterfaceVpcEndpointAwsService(service),
-                subnets=aws_ec2.SubnetSelection(subnets=list(self._subnets)),
-                security_groups=[security_group],
-                private_dns_enabled=True,
-                open=False,
-            )
-            endpoint.add_to_policy(
-                aws_iam.PolicyStatement(
-                    principals=[aws_iam.AnyPrincipal()],
-                    actions=[f"{service}:*"],
-                    resources=["*"],
-                    conditions={"StringEquals": {"aws:PrincipalAccount": Aws.ACCOUNT_ID}},
-                )
-            )
 
     def _pods_security_group(self) -> aws_ec2.ISecurityGroup:
         """The nodes' own, which pods share; in Auto Mode the one that EKS makes for the cluster."""

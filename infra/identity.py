@@ -216,12 +216,6 @@ EXPLAINED_WILDCARDS: tuple[Wildcard, ...] = (
         resource=r"arn:[^*]+:logs:[^*]+:log-group:/aws/containerinsights/bidder-\w+/\*",
         reason="Container Insights names its groups of one cluster by what is in them",
     ),
-    Wildcard(
-        actions=("ec2:*", "eks:*", "eks-auth:*", "elasticloadbalancing:*"),
-        resource=EVERYTHING,
-        condition="aws:PrincipalAccount",
-        reason="an endpoint grants nothing: what this account's roles may do is in their policies, others are kept out",
-    ),
     # observability, audit, budget
 )
 

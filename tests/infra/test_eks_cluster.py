@@ -32,7 +32,6 @@ def build(bare: Bare, sizes: EksSizes) -> EksCluster:
         sizes=sizes,
         vpc=bare.vpc,
         subnets=bare.vpc.isolated_subnets,
-        endpoint_security_group=bare.security_group,
         repositories=[ecr.Repository.from_repository_name(bare.stack, "Images", "rtb-prod/bidder")],
         key=bare.key,
     )
@@ -149,8 +148,7 @@ def test_nodes_stand_in_three_zones_on_graviton(template: dict[str, Any]) -> Non
             sizes=DEV.eks,
             vpc=bare.vpc,
             subnets=bare.vpc.isolated_subnets[:2],
-            endpoint_security_group=bare.security_group,
-            repositories=[],
+                repositories=[],
             key=bare.key,
         )
 
@@ -306,17 +304,6 @@ def test_security_groups_name_what_flows(template: dict[str, Any]) -> None:
     assert all("CidrIp" not in rule for rule in rules)
     everything = [rule["Description"] for rule in rules if rule["IpProtocol"] == "-1"]
     assert set(everything) == {"Pods of one cluster"}
-
-
-def test_the_cluster_reaches_aws_without_the_internet(template: dict[str, Any]) -> None:
-    """Endpoints for what EKS needs beside the others, in each zone, for this account."""
-    found = [each["Properties"] for each in resources_of(template, "AWS::EC2::VPCEndpoint").values()]
-    names = {json.dumps(each["ServiceName"]).rsplit(".", 1)[-1].strip('"') for each in found}
-    assert names == {"ec2", "eks", "eks-auth", "elasticloadbalancing"}
-    for each in found:
-        assert each["PrivateDnsEnabled"] is True
-        assert len(each["SubnetIds"]) == 3
-        assert "aws:PrincipalAccount" in json.dumps(each["PolicyDocument"])
 
 
 def test_others_images_come_by_way_of_the_account(template: dict[str, Any]) -> None:

@@ -49,7 +49,7 @@ coverage: $(STAMP) ## The tests again, with the coverage of the bidder and its s
 microbench: $(STAMP) ## What each stage of a bid costs, beside a yardstick; fails where one has become dearer
 	@$(BIN)/python -m tests.benchmarks
 
-infra: .venv-infra/.ready ## Synthesise the AWS templates for every environment and check them (needs Node.js for the CDK)
+infra: .venv-infra/.ready .cache/bin/helm .cache/bin/kubeconform ## Synthesise the AWS templates for every environment and check them (needs Node.js for the CDK)
 	.venv-infra/bin/mypy --config-file infra/mypy.ini
 	.venv-infra/bin/python -m pytest -c infra/pytest.ini
 
@@ -57,6 +57,13 @@ infra: .venv-infra/.ready ## Synthesise the AWS templates for every environment 
 	$(PYTHON) -m venv .venv-infra
 	.venv-infra/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/infra.txt
 	@touch $@
+
+# What renders and checks the chart; built from source, as Go's checksum database has it. Some minutes the first time.
+.cache/bin/helm: PACKAGE := helm.sh/helm/v3/cmd/helm@v3.22.0
+.cache/bin/kubeconform: PACKAGE := github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0
+.cache/bin/helm .cache/bin/kubeconform:
+	@if command -v go >/dev/null; then echo "go install $(PACKAGE)"; GOBIN="$(CURDIR)/.cache/bin" go install $(PACKAGE); else false; fi || \
+		echo "$(@F) could not be built (it needs Go): the tests of the chart will be skipped, and say so"
 
 format: $(STAMP) ## Format the sources
 	$(BIN)/ruff check --fix .

@@ -148,7 +148,7 @@ def test_nodes_stand_in_three_zones_on_graviton(template: dict[str, Any]) -> Non
             sizes=DEV.eks,
             vpc=bare.vpc,
             subnets=bare.vpc.isolated_subnets[:2],
-                repositories=[],
+            repositories=[],
             key=bare.key,
         )
 

@@ -142,7 +142,9 @@ class Alarms(Construct):
             "checked": self._sum("bidder_self_checks_total"),
         }
         least = self._limits.min_requests_in_1_min
-        shares = "100*(FILL(late,0)+FILL(gone,0))/requests + IF(FILL(checked,0)>0,100*FILL(broken,0)/checked,0)"
+        # A division by nothing has no value, and would take the other share with it.
+        checked = "IF(FILL(checked,0)>0,FILL(checked,0),1)"
+        shares = f"100*(FILL(late,0)+FILL(gone,0))/requests + 100*FILL(broken,0)/{checked}"
         self._alarm(
             f"throttle-risk-{exchange}",
             f"{exchange} may soon send less: too many answers are late, unheard or invalid."

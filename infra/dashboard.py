@@ -13,7 +13,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
 from infra.alarms import Watched, balancer_metric, cache_metric, endpoint_metric, log_namespace
-from infra.bidder_metrics import ERRORS, NOTICES, OUTCOMES, REASONS, STAGES, metric, service_of
+from infra.bidder_metrics import ERRORS, NOTICES, OUTCOMES, REASONS, RESULTS, STAGES, metric, service_of
 
 WIDTH = 24
 PERCENTILES = ("p50", "p95", "p99")
@@ -143,6 +143,11 @@ class Dashboard(Construct):
                 {source: self._sum("bidder_scores_total", source=source) for source in ("sagemaker", "prior")},
                 stacked=True,
             ),
+            self._graph(
+                "Calls by the bidder, by result",
+                {result: self._sum("bidder_endpoint_calls_total", role="answer", result=result) for result in RESULTS},
+            ),
+            self._graph("Rows a call", self._percentiles("bidder_endpoint_rows_per_call", role="answer")),
             self._graph(
                 "Calls without scores, by type",
                 {kind: self._sum("bidder_endpoint_errors_total", type=kind) for kind in ERRORS},

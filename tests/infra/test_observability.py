@@ -1,76 +1,198 @@
-"""Alarms, dashboard, log filters, the audit trail and the budget, as CloudFormation would get them."""
+"""The topic, its key, the filters and queries over the log, the audit trail and the budget."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+import re
 from typing import Any
 
 import pytest
-from aws_cdk import aws_ecr as ecr
-from aws_cdk import aws_logs as logs
 
-from infra import nag
-from infra.alarms import Watched
-from infra.audit import Audit
-from infra.budget import Budget
-from infra.environments import PROD
-from infra.metrics_collector import MetricsCollector
-from infra.observability import Observability
-from tests.infra.stacks import Bare, resources_of
+from infra.budget import COST_TAGS
+from infra.environments import DEV, PROD
+from infra.identity import unexplained_wildcards
+from infra.observability import FILTERS, QUERIES
+from infra.statements import rendered, statements
+from tests.infra.bidder_source import logged_fields
+from tests.infra.observed import Observed, observed
 
-WATCHED = Watched(
-    endpoint_name="bidder-endpoint",
-    variant_names=("champion", "challenger"),
-    balancer="net/bidder-prod/0123456789abcdef",
-    target_group="targetgroup/bidder-prod/0123456789abcdef",
-    cache_nodes=("bidder-prod-001", "bidder-prod-002"),
-)
-
-
-@dataclass(frozen=True)
-class Seen:
-    """The production sizes in a bare stack."""
-
-    template: dict[str, Any]
-    findings: list[nag.Finding]
-    alarm_names: dict[str, str]
-
-    def all(self, kind: str) -> dict[str, dict[str, Any]]:
-        return {name: found["Properties"] for name, found in resources_of(self.template, kind).items()}
-
-    def one(self, kind: str) -> dict[str, Any]:
-        (found,) = self.all(kind).values()
-        return found
+PLATFORMS = ("ecs", "eks")
 
 
 @pytest.fixture(scope="module")
-def seen(bare: Bare) -> Seen:
-    stack = bare.stack
-    log_group = logs.CfnLogGroup(stack, "BareLogs", log_group_name="/bidder-prod/service")
-    observed = Observability(
-        stack,
-        "Observability",
-        name="prod",
-        region=PROD.region,
-        sizes=PROD.observability,
-        watched=WATCHED,
-        log_group=log_group,
-        ecs=("bidder-prod", "bidder-prod"),
-    )
-    Audit(stack, "Audit", name="prod", sizes=PROD.audit, models=bare.bucket, access_log_bucket=bare.bucket)
-    Budget(stack, "Budget", name="prod", sizes=PROD.budget, topic=observed.topic)
-    MetricsCollector(
-        stack,
-        "Collector",
-        name="prod",
-        sizes=PROD.observability.collector,
-        exchanges=PROD.observability.exchanges,
-        repository=ecr.Repository.from_repository_name(stack, "Images", "rtb-prod/collector"),
-        key=bare.key,
-    )
-    return Seen(bare.template(), bare.findings(), {})
+def seen() -> Observed:
+    return observed()["ecs"]
 
 
-def test_nothing_is_left_that_cdk_nag_finds(seen: Seen) -> None:
-    """AwsSolutions over all of it."""
-    assert seen.findings == []
+def rules(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Statements of a policy by Sid."""
+    return {statement.get("Sid", str(place)): statement for place, statement in enumerate(document["Statement"])}
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_cdk_nag_finds_nothing(platform: str) -> None:
+    """AwsSolutions over all of it, but for the task definition that stands in for the bidder's."""
+    assert [
+        each
+        for each in observed()[platform].findings
+        if "/BareTask" not in each.path and "BareExecution" not in each.path
+    ] == []
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_every_wildcard_is_explained(platform: str) -> None:
+    """In roles and in policies of resources."""
+    found = unexplained_wildcards(observed()[platform].template)
+    assert [each for each in found if not each.startswith("Bare")] == []
+
+
+# -- who is told
+
+
+def test_the_topic_is_encrypted_with_a_key_that_turns(seen: Observed) -> None:
+    """Once a year, and of its own."""
+    (key,) = [name for name in seen.all("AWS::KMS::Key") if name.startswith("ObservabilityKey")]
+    assert seen.one("AWS::SNS::Topic")["KmsMasterKeyId"] == {"Fn::GetAtt": [key, "Arn"]}
+    properties = seen.all("AWS::KMS::Key")[key]
+    assert properties["EnableKeyRotation"] is True
+    senders = rules(properties["KeyPolicy"])["SendersOfThisAccount"]
+    assert sorted(senders["Action"]) == ["kms:Decrypt", "kms:GenerateDataKey"]
+    assert senders["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+
+
+def test_the_topic_takes_messages_over_tls_from_this_accounts_services_only(seen: Observed) -> None:
+    """Whatever comes otherwise is denied; nobody else may publish."""
+    found = rules(seen.one("AWS::SNS::TopicPolicy")["PolicyDocument"])
+    (denied,) = [statement for statement in found.values() if statement["Effect"] == "Deny"]
+    assert denied["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert (denied["Action"], denied["Principal"]) == ("sns:Publish", "*") or denied["Principal"] == {"AWS": "*"}
+    allowed = [statement for statement in found.values() if statement["Effect"] == "Allow"]
+    assert [sorted(each["Principal"]["Service"]) for each in allowed] == [
+        ["budgets.amazonaws.com", "cloudwatch.amazonaws.com"]
+    ]
+    assert allowed[0]["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+
+
+# -- the log
+
+
+def test_filters_count_lines_by_a_field_that_the_bidder_writes(seen: Observed) -> None:
+    """By level, in a namespace of their own, with zeros where other lines came."""
+    fields = logged_fields()
+    assert fields >= {"time", "level", "logger", "message", "error", "trace"}
+    filters = {
+        each["MetricTransformations"][0]["MetricName"]: each for each in seen.all("AWS::Logs::MetricFilter").values()
+    }
+    assert set(filters) == set(FILTERS)
+    for found in filters.values():
+        assert set(re.findall(r"\$\.(\w+)", found["FilterPattern"])) <= fields
+        assert found["LogGroupName"] == {"Ref": "BareLogs"}
+        assert found["MetricTransformations"][0]["DefaultValue"] == 0
+        assert found["MetricTransformations"][0]["MetricNamespace"] == "Bidder/prod/log"
+    assert seen.alarms()["bugs"]["Namespace"] == "Bidder/prod/log"
+
+
+def test_queries_ask_for_fields_that_are_there(seen: Observed) -> None:
+    """Of log lines, or of the histograms' lines."""
+    fields = logged_fields() | {
+        "stage",
+        "bidder_stage_latency_seconds",
+        "times",
+        "says",
+        "mean_ms",
+        "max_ms",
+        "logStream",
+    }
+    words = {"fields", "filter", "sort", "limit", "stats", "count", "latest", "sum", "max", "by", "as", "desc", "in"}
+    words |= {"and", "or", "like", "ispresent", "Sum", "Count", "Max"}
+    saved = {each["Name"].rpartition("/")[2]: each for each in seen.all("AWS::Logs::QueryDefinition").values()}
+    assert set(saved) == set(QUERIES)
+    for title, each in saved.items():
+        assert each["LogGroupNames"] == [{"Ref": "BareLogs"}]
+        bare = re.sub(r'"[^"]*"|/[a-z ]+/', "", each["QueryString"])
+        assert set(re.findall(r"[A-Za-z_]\w*", bare)) <= fields | words, title
+
+
+# -- who did what
+
+
+def test_the_trail_has_every_read_and_write_of_a_model(seen: Observed) -> None:
+    """Beside management events, from all Regions."""
+    trail = seen.one("AWS::CloudTrail::Trail")
+    assert (trail["IsLogging"], trail["IsMultiRegionTrail"], trail["IncludeGlobalServiceEvents"]) == (True, True, True)
+    chosen = [
+        {field["Field"]: field.get("Equals") or field.get("StartsWith") for field in selector["FieldSelectors"]}
+        for selector in trail["AdvancedEventSelectors"]
+    ]
+    assert chosen[0] == {"eventCategory": ["Management"]}
+    assert (chosen[1]["eventCategory"], chosen[1]["resources.type"]) == (["Data"], ["AWS::S3::Object"])
+    (bucket,) = [name for name in seen.all("AWS::S3::Bucket") if name.startswith("BareBucket")]
+    assert [rendered(arn) for arn in chosen[1]["resources.ARN"]] == [f"${{{bucket}.Arn}}/"]
+    assert len(chosen) == 2
+    assert {each["InsightType"] for each in trail["InsightSelectors"]} == {"ApiCallRateInsight", "ApiErrorRateInsight"}
+
+
+def test_what_the_trail_writes_is_signed_encrypted_and_locked(seen: Observed) -> None:
+    """With a key and a bucket of its own; nobody deletes a file before its time."""
+    trail = seen.one("AWS::CloudTrail::Trail")
+    (key,) = [name for name in seen.all("AWS::KMS::Key") if name.startswith("AuditKey")]
+    assert trail["EnableLogFileValidation"] is True
+    assert trail["KMSKeyId"] == {"Fn::GetAtt": [key, "Arn"]}
+    assert seen.all("AWS::KMS::Key")[key]["EnableKeyRotation"] is True
+    bucket = seen.named("AWS::S3::Bucket", "AuditBucket")
+    retention = bucket["ObjectLockConfiguration"]["Rule"]["DefaultRetention"]
+    assert retention == {"Days": PROD.audit.lock_days, "Mode": "GOVERNANCE"}
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert bucket["LoggingConfiguration"]["LogFilePrefix"] == "audit/"
+    assert PROD.audit.days > PROD.audit.lock_days
+
+
+def test_the_trails_bucket_is_written_by_this_trail_alone_and_over_tls(seen: Observed) -> None:
+    """CloudTrail is a service of everybody: its name is not enough."""
+    found = rules(seen.named("AWS::S3::BucketPolicy", "AuditBucket")["PolicyDocument"])
+    for sid in ("SeeTheBucket", "WriteTheTrail"):
+        assert found[sid]["Principal"] == {"Service": "cloudtrail.amazonaws.com"}
+        source = rendered(found[sid]["Condition"]["StringEquals"]["aws:SourceArn"])
+        assert source.endswith(":trail/bidder-prod-audit")
+    insecure = [each for each in found.values() if each["Effect"] == "Deny" and "Bool" in each["Condition"]]
+    assert insecure[0]["Condition"]["Bool"] == {"aws:SecureTransport": "false"}
+    encrypting = rules(seen.named("AWS::KMS::Key", "AuditKey")["KeyPolicy"])["EncryptTheTrail"]
+    assert "aws:SourceArn" in encrypting["Condition"]["StringEquals"]
+
+
+def test_dev_keeps_less_and_locks_nothing() -> None:
+    """So that it can be taken down."""
+    bucket = observed()["eks"].named("AWS::S3::Bucket", "AuditBucket")
+    assert "ObjectLockConfiguration" not in bucket
+    assert bucket["LifecycleConfiguration"]["Rules"][0]["ExpirationInDays"] == DEV.audit.days
+    assert "InsightSelectors" not in observed()["eks"].one("AWS::CloudTrail::Trail")
+
+
+# -- what it costs
+
+
+def test_the_budget_tells_the_topic_before_and_when_it_is_passed(seen: Observed) -> None:
+    """At 80 % of what was spent, and at 100 % of what is forecast; of what bears the environment's tag."""
+    budget = seen.one("AWS::Budgets::Budget")
+    assert budget["Budget"]["BudgetLimit"] == {"Amount": PROD.budget.limit_usd, "Unit": "USD"}
+    assert (budget["Budget"]["TimeUnit"], budget["Budget"]["BudgetType"]) == ("MONTHLY", "COST")
+    assert budget["Budget"]["CostFilters"] == {"TagKeyValue": ["user:environment$prod"]}
+    assert "environment" in COST_TAGS
+    told = [
+        (each["Notification"]["NotificationType"], each["Notification"]["Threshold"])
+        for each in budget["NotificationsWithSubscribers"]
+    ]
+    assert told == [("ACTUAL", 80), ("FORECASTED", 100)]
+    (topic,) = seen.all("AWS::SNS::Topic")
+    for each in budget["NotificationsWithSubscribers"]:
+        assert each["Subscribers"] == [{"SubscriptionType": "SNS", "Address": {"Ref": topic}}]
+
+
+def test_names_carry_the_environment() -> None:
+    """So that two of them stand beside each other in one account."""
+    for platform, name in (("ecs", "prod"), ("eks", "dev")):
+        text = json.dumps(observed()[platform].template)
+        assert f"bidder-{name}" in text
+        assert f"bidder-{'dev' if name == 'prod' else 'prod'}" not in text
+        assert len(list(statements(observed()[platform].template))) > 5

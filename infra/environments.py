@@ -191,8 +191,6 @@ class BidderSettings:
     max_connections: int = 10_000
     log_level: str = "info"
     log_format: str = "json"
-    emf_namespace: str = ""
-    emf_service: str = "bidder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -450,9 +448,7 @@ DEV = Environment(
         schedule=None,
         log_days=14,
     ),
-    bidder=BidderSettings(
-        max_in_flight=200, endpoint_max_calls=8, emf_namespace="Bidder/dev", emf_service="bidder-dev"
-    ),
+    bidder=BidderSettings(max_in_flight=200, endpoint_max_calls=8),
     service=ServiceSizes(
         image_tag="0.1.0",
         capacity=FargateCapacity(on_demand_tasks=3),
@@ -537,9 +533,7 @@ PROD = Environment(
         schedule="cron(0 3 * * ? *)",
         log_days=365,
     ),
-    bidder=BidderSettings(
-        max_in_flight=2000, endpoint_max_calls=32, emf_namespace="Bidder/prod", emf_service="bidder-prod"
-    ),
+    bidder=BidderSettings(max_in_flight=2000, endpoint_max_calls=32),
     service=ServiceSizes(
         image_tag="0.1.0",
         capacity=InstanceCapacity(instance_type="c7g.xlarge", tasks_each=3, min_instances=3, max_instances=30),

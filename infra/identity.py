@@ -217,6 +217,12 @@ EXPLAINED_WILDCARDS: tuple[Wildcard, ...] = (
         reason="Container Insights names its groups of one cluster by what is in them",
     ),
     # observability, audit, budget
+    Wildcard(
+        actions=("s3:PutObject",),
+        resource=r"[^*]+/AWSLogs/\$\{AWS::AccountId\}/\*",
+        condition="aws:SourceArn",
+        reason="CloudTrail chooses the names of its files, below this account's prefix; the condition names the trail",
+    ),
 )
 
 

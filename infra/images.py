@@ -1,4 +1,4 @@
-"""The image repositories: one for the bidder, one for the model (which trains and serves).
+"""The image repositories: the bidder's, the model's (which trains and serves), and a copy of the metrics collector's.
 
 The rule: a tag says the same thing for ever, and nothing is stored that was not scanned.
 """
@@ -14,13 +14,14 @@ from infra.environments import ImageSizes
 
 
 class Images(Construct):
-    """`bidder` and `model`, repositories of their own in this account."""
+    """`bidder`, `model` and `collector`, repositories of their own in this account."""
 
     def __init__(self, scope: Construct, construct_id: str, *, name: str, sizes: ImageSizes, key: kms.IKey) -> None:
         """`name` is the environment's; `key` encrypts the layers."""
         super().__init__(scope, construct_id)
         self.bidder = self._repository("Bidder", f"rtb-{name}/bidder", sizes, key)
         self.model = self._repository("Model", f"rtb-{name}/model", sizes, key)
+        self.collector = self._repository("Collector", f"rtb-{name}/collector", sizes, key)
 
     def _repository(self, construct_id: str, name: str, sizes: ImageSizes, key: kms.IKey) -> ecr.Repository:
         return ecr.Repository(

@@ -64,8 +64,10 @@ class MetricsCollector(Construct):
         exchanges: Sequence[str],
         repository: ecr.IRepository,
         key: kms.IKey,
+        on_instances: bool = False,
     ) -> None:
-        """`repository` has the collector's image; `exchanges` are those with metrics of their own."""
+        """`repository` has the collector's image; `exchanges` are those with metrics of their own. `on_instances`: tasks run
+        on EC2, where containers can be kept from new privileges; Fargate has no such option."""
         super().__init__(scope, construct_id)
         self._repository = repository
         self.log_group = logs.CfnLogGroup(
@@ -86,6 +88,7 @@ class MetricsCollector(Construct):
             user=USER,
             readonly_root_filesystem=True,
             privileged=False,
+            docker_security_options=["no-new-privileges"] if on_instances else None,
             cpu=sizes.cpu,
             memory=sizes.memory_mib,
             linux_parameters=task.LinuxParametersProperty(capabilities=task.KernelCapabilitiesProperty(drop=["ALL"])),

@@ -23,33 +23,38 @@ from infra.environments import ObservabilitySizes
 SENDERS = ("cloudwatch.amazonaws.com", "budgets.amazonaws.com")
 
 QUERIES = {
-    "what-went-wrong": """fields time, level, logger, message, error, trace
-| filter level in ["WARNING", "ERROR", "CRITICAL"]
-| sort time desc
+    "what-went-wrong": """fields @.time, @.level, @.logger, @.message, @.error, @.trace
+| filter @.level in ["WARNING", "ERROR", "CRITICAL"]
+| sort @timestamp desc
 | limit 200""",
-    "bugs-by-place": """filter level = "ERROR" and ispresent(error)
-| stats count() as times, latest(message) as says by logger, error, trace
+    "bugs-by-place": """filter @.level = "ERROR" and ispresent(@.error)
+| stats count() as times, latest(@.message) as says by @.logger, @.error, @.trace
 | sort times desc""",
-    "endpoint-trouble": """fields time, message
-| filter logger like /inference/ or message like /endpoint not ready/
-| sort time desc
+    "endpoint-trouble": """fields @.time, @.message
+| filter @.logger like /inference/ or @.message like /endpoint not ready/
+| sort @timestamp desc
 | limit 200""",
-    "catalog-reloads": """fields time, level, message
-| filter logger like /catalog/
-| sort time desc
+    "catalog-reloads": """fields @.time, @.level, @.message
+| filter @.logger like /catalog/
+| sort @timestamp desc
 | limit 100""",
-    "stage-latency-by-task": """filter ispresent(stage)
-| stats sum(bidder_stage_latency_seconds.Sum) / sum(bidder_stage_latency_seconds.Count) * 1000 as mean_ms,
-    max(bidder_stage_latency_seconds.Max) * 1000 as max_ms by stage, @logStream
+    "stage-latency-by-task": """filter ispresent(@.stage)
+| stats sum(@.bidder_stage_latency_seconds.Sum) / sum(@.bidder_stage_latency_seconds.Count) * 1000 as mean_ms,
+    max(@.bidder_stage_latency_seconds.Max) * 1000 as max_ms by @.stage, @logStream
 | sort mean_ms desc""",
 }
-"""Saved in CloudWatch Logs Insights, over the bidder's log, which is JSON (BIDDER_LOG_FORMAT)."""
+"""Saved in CloudWatch Logs Insights, over the bidder's log, which is JSON (BIDDER_LOG_FORMAT). `@.` stands for where a
+line's members are: see `MEMBERS`."""
 
 FILTERS = {
-    "log_errors": '{ $.level = "ERROR" || $.level = "CRITICAL" }',
-    "log_warnings": '{ $.level = "WARNING" }',
+    "log_errors": '{ $.@.level = "ERROR" || $.@.level = "CRITICAL" }',
+    "log_warnings": '{ $.@.level = "WARNING" }',
 }
-"""Metrics of the log: name → which lines count."""
+"""Metrics of the log: name → which lines count. `@.` as above."""
+
+MEMBERS = {"ecs": "", "eks": "log_processed."}
+"""Where a line's members are in the event that CloudWatch has: the awslogs driver sends the line itself, Fluent Bit on
+EKS puts what it has read below a member of its own."""
 
 
 class Observability(Construct):
@@ -73,10 +78,11 @@ class Observability(Construct):
         self._name, self._log_group = name, log_group
         self.key = self._key(sizes)
         self.topic = self._topic(sizes)
+        members = MEMBERS["eks" if eks_cluster else "ecs"]
         for metric_name, pattern in FILTERS.items():
-            self._filter(metric_name, pattern)
+            self._filter(metric_name, pattern.replace("@.", members))
         for title, query in QUERIES.items():
-            self._query(title, query)
+            self._query(title, query.replace("@.", members))
         self.alarms = Alarms(
             self,
             "Alarms",

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import aws_cdk as cdk
 from aws_cdk import aws_ecr as ecr
+from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 
@@ -92,9 +92,15 @@ def _build(bare: Bare, platform: str, environment: Environment, watched: Watched
         exchanges=sizes.exchanges,
         repository=ecr.Repository.from_repository_name(stack, "Images", f"rtb-{name}/collector"),
         key=bare.key,
+        on_instances=platform == "ecs",
     )
-    task = cdk.aws_ecs.CfnTaskDefinition(
-        stack, "BareTask", container_definitions=[collector.container], family="bare", network_mode="awsvpc"
+    task = ecs.CfnTaskDefinition(
+        stack,
+        "BareTask",
+        container_definitions=[collector.container],
+        family="bare",
+        network_mode="awsvpc",
+        requires_compatibilities=["EC2" if platform == "ecs" else "FARGATE"],
     )
     task.node.add_dependency(collector)
     tasks = iam.ServicePrincipal("ecs-tasks.amazonaws.com")

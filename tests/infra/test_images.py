@@ -21,9 +21,10 @@ def repositories(bare: Bare) -> dict[str, dict[str, Any]]:
     return {each["Properties"]["RepositoryName"]: each for each in found}
 
 
-def test_bidder_and_model_have_one_each(repositories: dict[str, Any]) -> None:
+def test_bidder_model_and_collector_have_one_each(repositories: dict[str, Any]) -> None:
     """In every environment."""
-    assert set(repositories) == {"rtb-prod/bidder", "rtb-prod/model", "rtb-dev/bidder", "rtb-dev/model"}
+    kinds = ("bidder", "model", "collector")
+    assert set(repositories) == {f"rtb-{name}/{kind}" for name in ("prod", "dev") for kind in kinds}
 
 
 def test_tags_stay_and_images_are_scanned_and_encrypted(repositories: dict[str, Any]) -> None:

@@ -66,8 +66,8 @@ class MetricsCollector(Construct):
         key: kms.IKey,
         on_instances: bool = False,
     ) -> None:
-        """`repository` has the collector's image; `exchanges` are those with metrics of their own. `on_instances`: tasks run
-        on EC2, where containers can be kept from new privileges; Fargate has no such option."""
+        """`repository` has the collector's image; `exchanges` are those with metrics of their own. `on_instances`: on
+        EC2, where containers can be kept from new privileges; Fargate has no such option."""
         super().__init__(scope, construct_id)
         self._repository = repository
         self.log_group = logs.CfnLogGroup(

@@ -72,6 +72,11 @@ class ExecutionRole(Construct):
         # Decrypt, too: S3 has to read the parts of an upload in parts.
         self._use_key("EncryptOutput", ["kms:Decrypt", "kms:GenerateDataKey"], bucket)
 
+    def exchange(self, bucket: s3.IBucket, prefix: str) -> None:
+        """Objects under `prefix` of a bucket that is written to anyway, there and back."""
+        self.allow("ListKept", ["s3:ListBucket"], [bucket.bucket_arn], {"StringLike": {"s3:prefix": [prefix]}})
+        self.allow("KeepAndTakeBack", ["s3:GetObject", "s3:PutObject"], [bucket.arn_for_objects(prefix)])
+
     def allow(
         self, sid: str, actions: Sequence[str], resources: Sequence[str], conditions: dict[str, object] | None = None
     ) -> None:

@@ -82,7 +82,7 @@ EXPLAINED_WILDCARDS: tuple[Wildcard, ...] = (
     ),
     Wildcard(
         ("s3:GetObject", "s3:PutObject"),
-        r"[^*]+/(training|models|capture)/\*",
+        r"[^*]+/(training|models|checkpoints|capture)/\*",
         "The objects under one prefix of one bucket, whose keys come with each job",
     ),
     Wildcard(

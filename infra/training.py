@@ -2,7 +2,7 @@
 
 The rule: the container has no network at all; SageMaker brings the log and takes the model, through the VPC, encrypted
 with the project's key. Requests are plain dictionaries in the API's own words, which a state machine sends. A job on
-Spot that loses its instance starts anew: it takes minutes, and the same log gives the same model.
+Spot that loses its instance goes on from its last checkpoint; a tuning job's trials, which are many, start anew.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from infra.training_contract import (
 
 LOG_PREFIX = "training/"  # labelled logs, in the event log's bucket
 OUTPUT_PREFIX = "models/"
+CHECKPOINT_PREFIX = "checkpoints/"
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"  # SageMaker's own choice, one an account
 
 
@@ -75,15 +76,18 @@ class Training(Construct):
         for role in roles:
             role.read(events, f"{LOG_PREFIX}*")
             role.write(models, f"{OUTPUT_PREFIX}*")
+        if sizes.spot_wait_s:
+            roles[0].exchange(models, f"{CHECKPOINT_PREFIX}*")
         self.training_role, self.tuning_role = (role.role for role in roles)
 
     def training_job(self, job_name: str, hyperparameters: str) -> dict[str, Any]:
-        """CreateTrainingJob. Both arguments are expressions of the state machine."""
+        """CreateTrainingJob. `job_name` and `hyperparameters` are expressions of the state machine, in JSONata."""
         return {
-            "TrainingJobName": job_name,
-            "HyperParameters": hyperparameters,
+            "TrainingJobName": f"{{% {job_name} %}}",
+            "HyperParameters": f"{{% {hyperparameters} %}}",
             "ResourceConfig": self._resources(),
             **self._definition(self.training_role.role_arn),
+            **self._checkpoints(job_name),
         }
 
     def tuning_job(self, job_name: str) -> dict[str, Any]:
@@ -147,6 +151,12 @@ class Training(Construct):
                 **({"MaxWaitTimeInSeconds": self._sizes.spot_wait_s} if spot else {}),
             },
         }
+
+    def _checkpoints(self, job_name: str) -> dict[str, Any]:
+        if not self._sizes.spot_wait_s:
+            return {}
+        prefix = self._models.s3_url_for_object(CHECKPOINT_PREFIX)
+        return {"CheckpointConfig": {"S3Uri": f"{{% '{prefix}' & {job_name} %}}"}}
 
     def _resources(self) -> dict[str, Any]:
         return {

@@ -137,7 +137,7 @@ class TrainingPipeline(Construct):
             "Train": {
                 **_task(
                     "sagemaker:createTrainingJob.sync",
-                    self._training.training_job("{% $job %}", "{% $hyperparameters %}"),
+                    self._training.training_job("$job", "$hyperparameters"),
                 ),
                 "TimeoutSeconds": spot_or_run_s + 3600,
                 "Assign": {

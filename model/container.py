@@ -26,7 +26,11 @@ Expected = (log.LogError, ParameterError, TrainingError, EncodingError, OSError)
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One training job's places. `output` holds `failure`, `data` what is kept beside the model; None: not wanted."""
+    """One training job's places; None: not wanted.
+
+    `output` holds `failure`, `data` what is kept beside the model, `checkpoints` the trees of a job that may be
+    interrupted.
+    """
 
     train: Path
     validation: Path | None
@@ -34,6 +38,7 @@ class Job:
     output: Path | None
     data: Path | None
     hyperparameters: Mapping[str, str]
+    checkpoints: Path | None = None
 
     @staticmethod
     def in_container(base: Path, environment: Mapping[str, str], overrides: Mapping[str, str]) -> Job:
@@ -45,6 +50,7 @@ class Job:
         }
         validation = given.get("SM_CHANNEL_VALIDATION", base / "input/data/validation")
         output = given.get("SM_OUTPUT_DIR", base / "output")
+        checkpoints = base / "checkpoints"  # there only if the job was asked to keep some
         return Job(
             given.get("SM_CHANNEL_TRAIN", base / "input/data/train"),
             validation if validation.exists() else None,
@@ -52,6 +58,7 @@ class Job:
             output,
             given.get("SM_OUTPUT_DATA_DIR", output / "data"),
             {**_hyperparameters(base / "input/config/hyperparameters.json", environment.get("SM_HPS")), **overrides},
+            checkpoints if checkpoints.exists() else None,
         )
 
     def run(self) -> Artifact:
@@ -64,7 +71,7 @@ class Job:
             if self.data is not None:
                 self.data.mkdir(parents=True, exist_ok=True)
                 table = self.data / "held_out.csv"
-            result = train(events, validation, parameters, cores(), table)
+            result = train(events, validation, parameters, cores(), table, self.checkpoints)
             artifact.save(result, self.model)
         except Exception as error:
             write_failure(self.output, error)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from model import encoding, evaluation
 from model.artifact import Artifact, Calibration
+from model.checkpoint import Progress, fingerprint
 from model.hyperparameters import Hyperparameters
 from model.log import IDS, EventLog, LogError
 from model.predictor import Predictor
@@ -46,11 +47,17 @@ class Part:
 
 
 def train(
-    log: EventLog, validation: EventLog | None, parameters: Hyperparameters, cores: int, table: Path | None
+    log: EventLog,
+    validation: EventLog | None,
+    parameters: Hyperparameters,
+    cores: int,
+    table: Path | None,
+    checkpoints: Path | None = None,
 ) -> Artifact:
     """Learns from a labelled log. The figures are of `validation`, if given, and else of a part of `log`.
 
-    `table` receives the held-out predictions, also when the model is then refused. Raises TrainingError and LogError.
+    `table` receives the held-out predictions, also when the model is then refused; `checkpoints` is a folder for the
+    trees so far, from which an interrupted training goes on. Raises TrainingError and LogError.
     """
     for name, part in (("training", log), ("validation", validation)):
         if part is not None and part.labels is None:
@@ -68,7 +75,10 @@ def train(
                 f"the {name} part has {len(subset.labels)} rows, {of_part} of them positive; "
                 f"expected at least 5 positive and 5 negative"
             )
-    artifact = _fit(log, fitted, calibrating, digests, parameters, cores)
+    assert log.labels is not None
+    key = fingerprint(log.header, log.rows, log.labels, parameters) if checkpoints is not None else ""
+    progress = Progress(checkpoints, key, parameters.early_stopping_rounds)
+    artifact = _fit(log, fitted, calibrating, digests, parameters, cores, progress)
     metrics, compared = _evaluate(artifact, held_out, held_out_log, table)
     parts = (fitted, calibrating, held_out)
     metrics["rows"] = sum(len(part.labels) for part in parts)
@@ -108,7 +118,13 @@ def auction_digests(auction_ids: Sequence[str], seed: int) -> NDArray[np.uint64]
 
 
 def _fit(
-    log: EventLog, fitted: Part, calibrating: Part, digests: NDArray[np.uint64], parameters: Hyperparameters, cores: int
+    log: EventLog,
+    fitted: Part,
+    calibrating: Part,
+    digests: NDArray[np.uint64],
+    parameters: Hyperparameters,
+    cores: int,
+    progress: Progress,
 ) -> Artifact:
     p = parameters
     plan = encoding.Plan.of(log.header, p.campaign_feature, p.goal_feature, bool(p.crosses))
@@ -117,6 +133,7 @@ def _fit(
     learned = encoding.fit(plan, fitted.rows, fitted.labels, p.smoothing, p.min_count)
     tuning_inputs, tuning_start = learned.transform(calibrating.rows)
     tuning = xgboost.DMatrix(tuning_inputs, calibrating.labels, base_margin=tuning_start)
+    kept = progress.resume()
     booster = xgboost.train(
         {
             "objective": "binary:logistic",
@@ -130,15 +147,16 @@ def _fit(
             "colsample_bytree": p.colsample_bytree,
             "lambda": p.reg_lambda,
             "nthread": min(p.nthread or cores, cores),
-            "seed": p.seed,
+            "seed": p.seed + len(progress.losses),  # or rows would be drawn as in the rounds before
         },
         xgboost.DMatrix(inputs, fitted.labels, base_margin=start),
-        p.num_round,
+        0 if progress.is_over() else p.num_round - len(progress.losses),
         evals=[(tuning, "calibrate")],
-        early_stopping_rounds=p.early_stopping_rounds,
+        xgb_model=kept,
+        callbacks=[progress],
         verbose_eval=False,
     )
-    booster = booster[: booster.best_iteration + 1]
+    booster = booster[: progress.best_round() + 1]
     uncalibrated = Artifact(log.header, booster, learned, Calibration(), {})
     calibration = fit_calibration(Predictor(uncalibrated).log_odds(calibrating.rows), calibrating.labels)
     return Artifact(log.header, booster, learned, calibration, {})

@@ -249,13 +249,26 @@ def test_training_containers_have_no_network(template: dict[str, Any], definitio
 
 
 def test_spot_is_an_option(template: dict[str, Any]) -> None:
-    """With it a job may wait for capacity, longer than it may run; without it no waiting time is sent."""
+    """With it a job may wait for capacity, longer than it may run; without it none of this is sent."""
     for job in jobs(definition_of(template, "prod")):
         assert job["EnableManagedSpotTraining"] is True
         assert job["StoppingCondition"]["MaxWaitTimeInSeconds"] >= job["StoppingCondition"]["MaxRuntimeInSeconds"]
     for job in jobs(definition_of(template, "plain")):
         assert job["EnableManagedSpotTraining"] is False
         assert "MaxWaitTimeInSeconds" not in job["StoppingCondition"]
+        assert "CheckpointConfig" not in job
+
+
+def test_a_job_on_spot_keeps_checkpoints_of_its_own(template: dict[str, Any]) -> None:
+    """Under its name in the models' bucket, where its role, and no other, may write and read them."""
+    training, trial = jobs(definition_of(template, "prod"))
+    bucket = training["OutputDataConfig"]["S3OutputPath"].split("/")[2]
+    assert training["CheckpointConfig"]["S3Uri"] == f"s3://{bucket}/checkpoints/{training['TrainingJobName']}"
+    assert "CheckpointConfig" not in trial
+    keeping = [each for each in statements(template) if any("/checkpoints/" in name for name in each.resources)]
+    assert [(each.logical_id[:17], set(each.actions)) for each in keeping] == [
+        ("TrainingTrainRole", {"s3:GetObject", "s3:PutObject"})
+    ]
 
 
 def test_each_kind_of_job_has_a_role_of_its_own(definition: dict[str, Any]) -> None:
@@ -275,8 +288,8 @@ def of_role(template: dict[str, Any], logical_id: str) -> list[Statement]:
 
 
 def test_jobs_read_the_log_and_write_models_and_no_more(template: dict[str, Any]) -> None:
-    """Of S3 a training role has one prefix to read and one to write."""
-    for role in ("TrainingTrain", "TrainingTune"):
+    """Of S3 a role has one prefix to read and one to write, but for checkpoints."""
+    for role in ("TrainingPlainTrain", "TrainingTune"):
         s3_of = {
             action: each.resources
             for each in of_role(template, role)

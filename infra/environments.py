@@ -7,7 +7,7 @@ that shows everything; `prod` is what the sizing formulas in docs/deployment.md 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 
@@ -191,6 +191,10 @@ class BidderSettings:
     max_connections: int = 10_000
     log_level: str = "info"
     log_format: str = "json"
+
+    def variables(self) -> dict[str, str]:
+        """As the bidder reads them."""
+        return {f"BIDDER_{name.upper()}": str(value) for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,6 @@ away does not, as it has to have answered once only; and a start that waits for 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import TypeAlias
 
 from aws_cdk import Aws, RemovalPolicy, Stack
@@ -42,11 +41,6 @@ CACHE_DIR = f"{SCRATCH}/rtb-bidder"
 LONGEST_START_S = 300  # startPeriod, ECS API reference, HealthCheck
 OPEN_FILES = 65_536  # a connection is one
 ContainerDefinition: TypeAlias = ecs.CfnTaskDefinition.ContainerDefinitionProperty
-
-
-def variables(settings: BidderSettings) -> dict[str, str]:
-    """As the bidder reads them: `drain_s` is BIDDER_DRAIN_S."""
-    return {f"BIDDER_{name.upper()}": str(value) for name, value in asdict(settings).items()}
 
 
 class BidderTask(Construct):
@@ -82,7 +76,7 @@ class BidderTask(Construct):
         self._let_bid(endpoint_name, documents_bucket, event_stream_arn)
         self.execution_role = self._role("ExecutionRole", "What starts the bidder's tasks")
         self._let_start(repository)
-        environment = variables(settings) | {
+        environment = settings.variables() | {
             "BIDDER_AWS_REGION": Stack.of(self).region,
             "BIDDER_EMF_NAMESPACE": namespace_of(name),
             "BIDDER_EMF_SERVICE": service_of(name),

@@ -1,0 +1,21 @@
+"""The settings that deployments on AWS give the bidder, as it reads them. What is imported of `infra` needs no CDK."""
+
+from __future__ import annotations
+
+import pytest
+
+from bidder.config import Settings
+from infra.environments import ENVIRONMENTS, Environment
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS.values(), ids=lambda each: each.name)
+def test_the_bidder_takes_what_an_environment_gives(environment: Environment) -> None:
+    """Each value is in its range, and is what was meant; none is of a setting that there is not."""
+    values = {name.removeprefix("BIDDER_").lower(): text for name, text in environment.bidder.variables().items()}
+    values |= {setting: f"s3://bucket/{key}" for setting, key in environment.service.documents}
+    assert values.keys() <= Settings.model_fields.keys()
+    settings = Settings(**values)
+    assert settings.drain_s == environment.bidder.drain_s
+    assert settings.keep_alive_s == environment.bidder.keep_alive_s
+    assert settings.max_in_flight == environment.bidder.max_in_flight
+    assert settings.log_format == environment.bidder.log_format

@@ -147,5 +147,6 @@ class Audit(Construct):
             if self._sizes.insights
             else None,
         )
-        made.node.add_dependency(self.bucket)
+        assert self.bucket.policy is not None
+        made.node.add_dependency(self.bucket.policy)  # CloudTrail tries whether it may write
         return made

@@ -34,11 +34,13 @@ class Dashboard(Construct):
         watched: Watched,
         exchanges: Sequence[str],
         alarms: Sequence[cloudwatch.IAlarm],
+        log_group_names: Sequence[str],
         ecs: tuple[str, str] | None = None,
         eks_cluster: str | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
         self._name, self._region, self._watched = name, region, watched
+        self._log_group_names = log_group_names
         rows = [
             ("Now", [_alarms(alarms)]),
             ("Traffic", self._traffic(exchanges)),
@@ -299,14 +301,14 @@ class Dashboard(Construct):
             self._graph(
                 "Log taken in, bytes an hour",
                 {
-                    part: cloudwatch.Metric(
+                    log_group: cloudwatch.Metric(
                         namespace="AWS/Logs",
                         metric_name="IncomingBytes",
-                        dimensions_map={"LogGroupName": f"/{service_of(self._name)}/{part}"},
+                        dimensions_map={"LogGroupName": log_group},
                         statistic="Sum",
                         period=Duration.hours(1),
                     )
-                    for part in ("service", "metrics")
+                    for log_group in self._log_group_names
                 },
             ),
         ]

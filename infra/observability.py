@@ -19,6 +19,7 @@ from infra.alarms import Alarms, Watched, log_namespace
 from infra.bidder_metrics import service_of
 from infra.dashboard import Dashboard
 from infra.environments import ObservabilitySizes
+from infra.metrics_collector import log_group_of
 
 SENDERS = ("cloudwatch.amazonaws.com", "budgets.amazonaws.com")
 
@@ -100,6 +101,7 @@ class Observability(Construct):
             watched=watched,
             exchanges=sizes.exchanges,
             alarms=list(self.alarms.alarms.values()),
+            log_group_names=[log_group.ref, log_group_of(name)],
             ecs=ecs,
             eks_cluster=eks_cluster,
         )

@@ -60,13 +60,13 @@ class EksCluster(Construct):
             "ControlPlane",
             vpc=vpc,
             allow_all_outbound=False,
-            description="The cluster's API: from its nodes, to their kubelets and webhooks",
+            description="API of the cluster: from its nodes, to their kubelets and webhooks",
         )
         self.log_group = self._log_group()
         self.role = self._role()
         self.nodes = self._nodes()
         self.cluster = self._cluster()
-        self.cluster.node.add_dependency(self.log_group, self.role)
+        self.cluster.node.add_dependency(self.log_group, self.role.node.find_child("DefaultPolicy"))
         self._let_in()
         self.add_ons = self._add_ons()
         self.security_groups = [self._pods_security_group()]
@@ -209,7 +209,7 @@ class EksCluster(Construct):
                 self, "ClusterSecurityGroup", self.cluster.attr_cluster_security_group_id
             )
         nodes, control_plane = self.nodes.security_group, self.control_plane_security_group
-        nodes.connections.allow_to(control_plane, aws_ec2.Port.tcp(API_PORT), "The cluster's API")
+        nodes.connections.allow_to(control_plane, aws_ec2.Port.tcp(API_PORT), "API of the cluster")
         for port, what in NODE_PORTS.items():
             control_plane.connections.allow_to(nodes, aws_ec2.Port.tcp(port), what)
         return nodes
@@ -234,8 +234,9 @@ class EksCluster(Construct):
             later["amazon-cloudwatch-observability"] = self._add_on(
                 "amazon-cloudwatch-observability", service_account="cloudwatch-agent", role=self._observing_role()
             )
-        for add_on in later.values():
-            add_on.node.add_dependency(self.cluster if self.nodes is None else self.nodes.group)
+        if self.nodes is not None:
+            for add_on in later.values():
+                add_on.node.add_dependency(self.nodes.group)
         return made | later
 
     def _add_on(
@@ -293,7 +294,7 @@ class EksCluster(Construct):
             namespace=namespace,
             service_account=service_account,
         )
-        association.node.add_dependency(role)
+        association.node.add_dependency(role.node.find_child("DefaultPolicy"))
 
     def _network_role(self) -> aws_iam.Role:
         """What AmazonEKS_CNI_Policy allows, within this account's Region."""

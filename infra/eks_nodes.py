@@ -48,7 +48,7 @@ class EksNodes(Construct):
         self.role = node_role(self, cluster_name, cluster_arn, repository_arns)
         self._let_ec2_use_the_key()
         self.group = self._group(subnets)
-        self.group.node.add_dependency(self.role)
+        self.group.node.add_dependency(self.role.node.find_child("DefaultPolicy"))
 
     def _let_ec2_use_the_key(self) -> None:
         """Instances are started by service-linked roles, which the key has to let make encrypted disks. Named by the

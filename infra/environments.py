@@ -392,6 +392,34 @@ class BudgetSizes:
 
 
 @dataclass(frozen=True, slots=True)
+class FabricHealth:
+    """How RTB Fabric asks instances for their health: a probe each `interval_s`, so many in a row to change that."""
+
+    interval_s: int = 5
+    timeout_ms: int = 1000
+    healthy_count: int = 2
+    unhealthy_count: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class FabricSizes:
+    """The bidder on AWS RTB Fabric; off in an environment that has None, as AWS has to let an account use managed
+    endpoints first (RTB Fabric guide, "Managed endpoints": ask the solution architect).
+
+    `peers`: gateways of exchanges that links are asked of; `external`: a link for
+    exchanges that are not on RTB Fabric, too. `timeout_ms` (100 to 5000) is a link's, as long as the longest that an
+    exchange waits; bids keep to `tmax` anyway. Percents are of a link's requests of each kind."""
+
+    timeout_ms: int
+    peers: tuple[str, ...] = ()
+    external: bool = False
+    logged_errors_percent: float = 1.0
+    logged_filtered_percent: float = 0.0
+    logged_refusals_percent: float = 1.0
+    health: FabricHealth = FabricHealth()
+
+
+@dataclass(frozen=True, slots=True)
 class Environment:
     """One deployment. `name` is part of every resource's name; `region` is fixed, so that nothing is looked up."""
 
@@ -409,6 +437,7 @@ class Environment:
     audit: AuditSizes
     budget: BudgetSizes
     eks: EksSizes
+    fabric: FabricSizes | None
 
 
 # Of one instance with two vCPUs: the model is served by one process, on one core. A call of 8 to 64 rows as .npy cost
@@ -490,6 +519,7 @@ DEV = Environment(
         admin_roles=("bidder-admin",),
         deletion_protection=False,
     ),
+    fabric=None,
 )
 
 PROD = Environment(
@@ -579,6 +609,7 @@ PROD = Environment(
         deletion_protection=True,
         container_insights=True,
     ),
+    fabric=None,
 )
 
 ENVIRONMENTS = {environment.name: environment for environment in (DEV, PROD)}

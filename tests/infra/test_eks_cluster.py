@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -346,3 +347,12 @@ def test_an_environment_has_a_node_in_each_zone(environment: Any) -> None:
     compute = environment.eks.compute
     assert isinstance(compute, NodeSizes)
     assert environment.network.availability_zones <= compute.min_nodes <= compute.max_nodes
+
+
+def test_descriptions_are_such_that_ec2_takes_them(template: dict[str, Any]) -> None:
+    """No apostrophe: a deployment would end there."""
+    kinds = ("AWS::EC2::SecurityGroup", "AWS::EC2::SecurityGroupIngress", "AWS::EC2::SecurityGroupEgress")
+    found = [each["Properties"] for kind in kinds for each in resources_of(template, kind).values()]
+    texts = [each.get("GroupDescription", each.get("Description", "")) for each in found]
+    assert texts
+    assert all(re.fullmatch(r"[a-zA-Z0-9 ._\-:/()#,@\[\]+=&;{}!$*]+", text) for text in texts)

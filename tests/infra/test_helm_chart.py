@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from infra.environments import ENVIRONMENTS, EksSizes
+from infra.rtb_fabric import KUBERNETES_USER
 from tests.infra.bidder_settings import declared
 from tests.infra.helm import CHART, CRDS, KUBERNETES, ROOT, SCHEMAS, conformity, documents, helm, refusal, render
 
@@ -497,7 +498,7 @@ def test_rtb_fabric_reads_one_endpoints_object(everything: dict[str, dict[str, A
     name = everything["Service"]["metadata"]["name"]
     assert rule == {"apiGroups": [""], "resources": ["endpoints"], "resourceNames": [name], "verbs": ["get"]}
     (subject,) = everything["RoleBinding"]["subjects"]
-    assert subject["kind"] == "User"
+    assert (subject["kind"], subject["name"]) == ("User", KUBERNETES_USER)
     assert everything["RoleBinding"]["roleRef"]["name"] == everything["Role"]["metadata"]["name"]
     assert not {"Role", "RoleBinding"} & set(defaults)
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from infra.budget import COST_TAGS
-from infra.environments import DEV, PROD
+from infra.environments import DEV, PROD, Environment
 from infra.identity import unexplained_wildcards
 from infra.observability import FILTERS, MEMBERS, QUERIES
 from infra.statements import rendered, statements
@@ -185,6 +188,21 @@ def test_the_budget_tells_the_topic_before_and_when_it_is_passed(seen: Observed)
     (topic,) = seen.all("AWS::SNS::Topic")
     for each in budget["NotificationsWithSubscribers"]:
         assert each["Subscribers"] == [{"SubscriptionType": "SNS", "Address": {"Ref": topic}}]
+
+
+@pytest.mark.parametrize("environment", [DEV, PROD], ids=lambda environment: environment.name)
+def test_the_limit_has_to_do_with_what_is_to_be_expected(environment: Environment) -> None:
+    """Above what `python -m infra.cost` says, so that nobody is told of what was meant, and not out of sight of it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "infra.cost", "--environment", environment.name, "--json"],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    expected_usd = json.loads(done.stdout)["usd"]
+    assert expected_usd < environment.budget.limit_usd < 3 * expected_usd
 
 
 def test_names_carry_the_environment() -> None:

@@ -13,11 +13,48 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class NetworkSizes:
-    """`availability_zones` at least three; `cidr` of the whole VPC."""
+    """`cidr` of the whole VPC; a public subnet of /`public_mask` and one for compute of /`compute_mask` in each zone.
+
+    `zones` are at least three, by name. A name means another building in each account: those whose zone id
+    PrivateLink offers SageMaker Runtime in are shown by `aws ec2 describe-vpc-endpoint-services`. `s3_prefix_list` is
+    S3's in the region (`aws ec2 describe-prefix-lists`), here so that nothing is looked up.
+    """
 
     cidr: str
-    availability_zones: int
+    zones: tuple[str, ...]
     flow_log_days: int
+    s3_prefix_list: str
+    public_mask: int = 26
+    compute_mask: int = 19
+
+    @property
+    def availability_zones(self) -> int:
+        """How many."""
+        return len(self.zones)
+
+
+@dataclass(frozen=True, slots=True)
+class StorageSizes:
+    """How long things are kept: events, earlier versions of anything, access logs.
+
+    `replica_region`: where models and catalogs are copied to as they come; None: nowhere. `keep_on_delete`: buckets
+    and keys outlive the stack, and have to be emptied and deleted by hand.
+    """
+
+    event_days: int
+    earlier_version_days: int
+    access_log_days: int
+    keep_on_delete: bool
+    replica_region: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventLogSizes:
+    """The stream to S3: what is gathered before a file is written, whichever comes first."""
+
+    buffer_s: int
+    buffer_mib: int
+    log_days: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,13 +456,22 @@ class FabricSizes:
     health: FabricHealth = FabricHealth()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """One deployment. `name` is part of every resource's name; `region` is fixed, so that nothing is looked up."""
+    """One deployment. `name` is part of every resource's name; `region` is fixed, so that nothing is looked up.
+
+    `deployer_role` is the name of the role that people and pipelines deploy with: the only one of theirs that reads and
+    writes the buckets from outside the VPC. `permission_boundary` is the name of a managed policy of the account that
+    every role gets as its boundary; None: none.
+    """
 
     name: str
     region: str
+    deployer_role: str
+    permission_boundary: str | None = None
     network: NetworkSizes
+    storage: StorageSizes
+    event_log: EventLogSizes
     images: ImageSizes
     inference: InferenceSizes
     training: TrainingSizes
@@ -438,6 +484,11 @@ class Environment:
     budget: BudgetSizes
     eks: EksSizes
     fabric: FabricSizes | None
+
+    @property
+    def prefix(self) -> str:
+        """What the names of all resources begin with."""
+        return f"bidder-{self.name}"
 
 
 # Of one instance with two vCPUs: the model is served by one process, on one core. A call of 8 to 64 rows as .npy cost
@@ -455,7 +506,15 @@ SERVING = ScalingSizes(
 DEV = Environment(
     name="dev",
     region="us-east-1",
-    network=NetworkSizes(cidr="10.40.0.0/16", availability_zones=3, flow_log_days=14),
+    deployer_role="bidder-dev-deployer",
+    network=NetworkSizes(
+        cidr="10.40.0.0/16",
+        zones=("us-east-1a", "us-east-1b", "us-east-1c"),
+        flow_log_days=14,
+        s3_prefix_list="pl-63a5400a",
+    ),
+    storage=StorageSizes(event_days=30, earlier_version_days=7, access_log_days=30, keep_on_delete=False),
+    event_log=EventLogSizes(buffer_s=60, buffer_mib=5, log_days=14),
     images=ImageSizes(keep_images=10, keep_untagged_days=1, keep_on_delete=False),
     inference=InferenceSizes(
         image_tag="0.1.0",
@@ -525,7 +584,17 @@ DEV = Environment(
 PROD = Environment(
     name="prod",
     region="us-east-1",
-    network=NetworkSizes(cidr="10.50.0.0/16", availability_zones=3, flow_log_days=365),
+    deployer_role="bidder-prod-deployer",
+    network=NetworkSizes(
+        cidr="10.50.0.0/16",
+        zones=("us-east-1a", "us-east-1b", "us-east-1c"),
+        flow_log_days=365,
+        s3_prefix_list="pl-63a5400a",
+    ),
+    storage=StorageSizes(
+        event_days=395, earlier_version_days=90, access_log_days=365, keep_on_delete=True, replica_region="us-west-2"
+    ),
+    event_log=EventLogSizes(buffer_s=300, buffer_mib=128, log_days=30),
     images=ImageSizes(keep_images=50, keep_untagged_days=7, keep_on_delete=True),
     inference=InferenceSizes(
         image_tag="0.1.0",

@@ -13,34 +13,100 @@ from dataclasses import dataclass
 from infra.statements import Statement, Template, statements
 
 EVERYTHING = r"\*"
+OBJECTS = r"\$\{[^}]+\}/[a-z-]+/\*"  # those of one bucket, under one prefix
 
 
 @dataclass(frozen=True, slots=True)
 class Wildcard:
     """A `*` that is meant: any of `actions`, as written in the policy, on a resource that `resource` matches whole.
 
-    `resource` is a regular expression over the text that `statements.rendered` gives. Where `condition` is given, the
-    statement must have a condition on that key, too.
+    `actions` None: any that is itself without a `*`. `resource` is a regular expression over the text that
+    `statements.rendered` gives. Where `condition` is given, the statement must have a condition on that key, too; where
+    `kind` is, the policy must be a resource of that type, or be written in one.
     """
 
-    actions: tuple[str, ...]
+    actions: tuple[str, ...] | None
     resource: str
     reason: str
     condition: str | None = None
+    kind: str | None = None
 
     def explains(self, statement: Statement, action: str, resource: str) -> bool:
         """Whether `action` on `resource` is this wildcard."""
         return (
-            action in self.actions
+            ("*" not in action if self.actions is None else action in self.actions)
             and re.fullmatch(self.resource, resource) is not None
             and (self.condition is None or statement.has_condition(self.condition))
+            and (self.kind is None or statement.resource_type == self.kind)
         )
 
 
 # Grouped by the construct whose role it is; a wildcard that no template has any more fails the checks.
 EXPLAINED_WILDCARDS: tuple[Wildcard, ...] = (
+    # keys
+    Wildcard(
+        ("kms:*",),
+        "this key",
+        "It lets the account's own policies decide; a key that does not can become one that nobody may change.",
+        kind="AWS::KMS::Key",
+    ),
+    Wildcard(
+        ("kms:GenerateDataKey*", "kms:ReEncrypt*"),
+        "this key",
+        "With or without the plain text, from and to: the account's principals, by way of Secrets Manager alone.",
+        condition="kms:ViaService",
+        kind="AWS::KMS::Key",
+    ),
     # network
+    Wildcard(
+        None,
+        r".*",
+        "An endpoint's policy grants nothing, it bounds what may pass; this one keeps to principals of this account.",
+        condition="aws:PrincipalAccount",
+        kind="AWS::EC2::VPCEndpoint",
+    ),
+    Wildcard(
+        None,
+        r"arn:\$\{AWS::Partition\}:s3:::bidder-[a-z]+-\*-\$\{AWS::AccountId\}-\$\{AWS::Region\}(/\*)?",
+        "As above, for the project's own buckets, which have to belong to this account.",
+        condition="aws:ResourceAccount",
+        kind="AWS::EC2::VPCEndpoint",
+    ),
+    Wildcard(
+        ("s3:GetObject",),
+        r"arn:\$\{AWS::Partition\}:s3:::prod-\$\{AWS::Region\}-starport-layer-bucket/\*",
+        "ECR keeps the layers of images in this bucket of its own; what a layer is called cannot be known.",
+        kind="AWS::EC2::VPCEndpoint",
+    ),
     # storage
+    Wildcard(
+        ("s3:PutObject",),
+        OBJECTS,
+        "S3 names each file of the access log itself; it may write for the one bucket that the prefix is of.",
+        condition="aws:SourceArn",
+        kind="AWS::S3::BucketPolicy",
+    ),
+    Wildcard(
+        ("s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"),
+        r"\$\{\w+\.Arn\}/(events|failed)/\*",
+        "Firehose names each file of the event log itself, after the hour; it may under these two prefixes.",
+    ),
+    Wildcard(
+        ("s3:GetObjectVersionAcl", "s3:GetObjectVersionForReplication", "s3:GetObjectVersionTagging"),
+        r"\$\{\w+\.Arn\}/\*",
+        "S3 copies every object of the bucket to the other Region, whatever it is called.",
+    ),
+    Wildcard(
+        ("s3:ReplicateObject", "s3:ReplicateTags"),
+        r"arn:\$\{AWS::Partition\}:s3:::bidder-[a-z]+-[a-z]+-\$\{AWS::AccountId\}-[a-z0-9-]+/\*",
+        "Where those copies go: the bucket of that name in the other Region.",
+    ),
+    Wildcard(
+        ("kms:Encrypt", "kms:GenerateDataKey"),
+        r"arn:\$\{AWS::Partition\}:kms:[a-z0-9-]+:\$\{AWS::AccountId\}:key/\*",
+        "The other Region's key is known here by its alias alone, and IAM takes an alias as a condition only.",
+        condition="kms:ResourceAliases",
+    ),
     # inference, training
     Wildcard(
         ("ecr:GetAuthorizationToken",),
@@ -245,7 +311,7 @@ def stale_wildcards(
 
 def wide_invocations(template: Template) -> list[str]:
     """Statements that allow `sagemaker:InvokeEndpoint` on more than one account's endpoints of a name or prefix."""
-    narrow = re.compile(r"arn:[^:]+:sagemaker:[^:*]+:[^:*]+:endpoint/[^*]+\*?|\$\{\w+\}")
+    narrow = re.compile(r"arn:[^:]+:sagemaker:[^:*]+:[^:*]+:[a-z-]+/[^*]+\*?|\$\{\w+\}")
     return [
         f"{statement.logical_id}: {action} on {resource}"
         for statement in statements(template)

@@ -41,7 +41,7 @@ def statements(template: Template) -> Iterator[Statement]:
 
 
 def rendered(value: Any) -> str:
-    """`value` of a template as text, with what only CloudFormation knows as `${…}`."""
+    """`value` of a template as text, with what only CloudFormation knows as `${…}`, dotted where it is an attribute."""
     if not isinstance(value, dict):
         return str(value)
     (name, argument), *_ = value.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from infra.synthesis import Composition, synthesise_all
 from tests.infra.stacks import Bare, bare_stack
 
 
@@ -11,3 +12,9 @@ from tests.infra.stacks import Bare, bare_stack
 def bare() -> Bare:
     """One bare stack a module: put your construct in it in a fixture of module scope, and synthesise it once."""
     return bare_stack()
+
+
+@pytest.fixture(scope="session")
+def compositions(tmp_path_factory: pytest.TempPathFactory) -> tuple[Composition, ...]:
+    """All four, synthesised once for all tests."""
+    return tuple(synthesise_all(tmp_path_factory.mktemp("assemblies")))

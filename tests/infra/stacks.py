@@ -53,7 +53,14 @@ def bare_stack() -> Bare:
     )
     group = ec2.SecurityGroup(stack, "BareGroup", vpc=vpc, allow_all_outbound=False)
     key = kms.Key(stack, "BareKey", enable_key_rotation=True)
-    bucket = s3.Bucket(stack, "BareBucket", encryption=s3.BucketEncryption.KMS, encryption_key=key, enforce_ssl=True)
+    bucket = s3.Bucket(
+        stack,
+        "BareBucket",
+        encryption=s3.BucketEncryption.KMS,
+        encryption_key=key,
+        enforce_ssl=True,
+        block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+    )
     return Bare(app=app, stack=stack, vpc=vpc, security_group=group, key=key, bucket=bucket)
 
 

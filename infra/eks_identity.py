@@ -13,13 +13,15 @@ from aws_cdk import Stack, aws_iam, aws_kms, aws_s3, aws_secretsmanager
 from constructs import Construct
 
 from infra.eks_cluster import EksCluster
+from infra.environments import NodeSizes
 
 CONTROLLER_NAMESPACE, CONTROLLER = "kube-system", "aws-load-balancer-controller"
 SECRETS_NAMESPACE, SECRETS_OPERATOR = "external-secrets", "external-secrets"
 
 
 class EksIdentity(Construct):
-    """`bidder_role`, `controller_role` and, where there are secrets, `secrets_role`."""
+    """`bidder_role`, `secrets_role` and, but in Auto Mode, which has a controller of its own, `controller_role`.
+    `price_keys` is the place for what exchanges give out."""
 
     def __init__(
         self,
@@ -35,13 +37,15 @@ class EksIdentity(Construct):
         secrets: Sequence[aws_secretsmanager.ISecret] = (),
         event_stream_arn: str = "",
     ) -> None:
-        """`documents`: keys in the bucket, the catalog's first. `secrets`: what the External Secrets Operator may read.
-        `event_stream_arn`: a Firehose stream for events, "" for none."""
+        """`documents`: keys in the bucket, the catalog's first. `secrets`: what the External Secrets Operator may read
+        beside `price_keys`. `event_stream_arn`: a Firehose stream for events, "" for none."""
         super().__init__(scope, construct_id)
         self._eks, self._key = eks, key
         self.bidder_role = self._bidder(endpoint_name, documents_bucket, documents, event_stream_arn)
-        self.controller_role = self._controller(target_group_arn)
-        self.secrets_role = self._secrets(secrets) if secrets else None
+        by_ourselves = isinstance(eks.sizes.compute, NodeSizes)
+        self.controller_role = self._controller(target_group_arn) if by_ourselves else None
+        self.price_keys = self._price_keys()
+        self.secrets_role = self._secrets([self.price_keys, *secrets])
 
     def _bidder(
         self, endpoint_name: str, bucket: aws_s3.IBucket, documents: Sequence[str], event_stream_arn: str
@@ -71,6 +75,18 @@ class EksIdentity(Construct):
         _allow(role, "LookAround", [f"ec2:Describe{what}" for what in around], ["*"])
         self._eks.associate("Controller", role, namespace=CONTROLLER_NAMESPACE, service_account=CONTROLLER)
         return role
+
+    def _price_keys(self) -> aws_secretsmanager.ISecret:
+        """A list of no keys, a comma, until the operator puts some there; later deployments leave what is there."""
+        place = aws_secretsmanager.CfnSecret(
+            self,
+            "PriceKeys",
+            name=f"{self._eks.prefix}/price-keys",
+            description="BIDDER_PRICE_KEYS: the keys of exchanges that encrypt prices",
+            kms_key_id=self._key.key_arn,
+            secret_string=",",  # noqa: S106 (no keys are no secret)
+        )
+        return aws_secretsmanager.Secret.from_secret_complete_arn(self, "PriceKeysSecret", place.ref)
 
     def _secrets(self, secrets: Sequence[aws_secretsmanager.ISecret]) -> aws_iam.Role:
         role = self._eks.pod_role("SecretsRole", "eks-secrets", "Copies the bidder's secrets into the cluster")

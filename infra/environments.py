@@ -577,6 +577,7 @@ DEV = Environment(
         log_days=14,
         admin_roles=("bidder-admin",),
         deletion_protection=False,
+        container_insights=True,
     ),
     fabric=None,
 )

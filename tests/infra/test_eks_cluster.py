@@ -45,7 +45,9 @@ def build(bare: Bare, sizes: EksSizes) -> EksCluster:
         documents_bucket=bare.bucket,
         documents=["catalogs/catalog.json"],
         target_group_arn=TARGET_GROUP,
-        secrets=[secretsmanager.Secret.from_secret_name_v2(bare.stack, "PriceKeys", "bidder-prod/price-keys")],
+        secrets=[
+            secretsmanager.Secret.from_secret_name_v2(bare.stack, "StateUrl", "bidder-prod/profiles/reader/url-1")
+        ],
         event_stream_arn="arn:aws:firehose:us-east-1:111122223333:deliverystream/events",
     )
     ImageCache(bare.stack, "ImageCache", environment_name="prod")
@@ -281,6 +283,16 @@ def test_the_controller_changes_one_target_group_only(template: dict[str, Any]) 
         assert not changing or each.resources == (TARGET_GROUP,)
 
 
+def test_the_operator_reads_the_bidders_secrets_and_no_others(template: dict[str, Any]) -> None:
+    """The place for price keys, and what it is given: by name."""
+    found = {action: each for each in allowed(template, "EksSecretsRole") for action in each.actions}
+    assert set(found) == {"secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret", "kms:Decrypt"}
+    keys, url = found["secretsmanager:GetSecretValue"].resources
+    assert keys.startswith("${IdentityPriceKeys")
+    assert ":secret:bidder-prod/profiles/reader/url-1" in url
+    assert only(template, "AWS::SecretsManager::Secret")["SecretString"] == ","
+
+
 def test_wildcards_are_explained(template: dict[str, Any]) -> None:
     """Each `*` in actions or resources has its reason."""
     assert unexplained(template) == []
@@ -335,7 +347,9 @@ def test_auto_mode_leaves_the_machines_to_aws(auto_mode: Bare) -> None:
     assert cluster["ComputeConfig"]["Enabled"] is True
     assert cluster["KubernetesNetworkConfig"]["ElasticLoadBalancing"] == {"Enabled": True}
     assert cluster["StorageConfig"]["BlockStorage"] == {"Enabled": True}
-    assert set(add_ons(template)) == {"metrics-server"}
+    assert set(add_ons(template)) == {"metrics-server", "amazon-cloudwatch-observability"}
+    accounts = resources_of(template, "AWS::EKS::PodIdentityAssociation").values()
+    assert {each["Properties"]["ServiceAccount"] for each in accounts} == {"bidder", "external-secrets"}
     assert cluster["ResourcesVpcConfig"]["EndpointPublicAccess"] is False
     assert unexplained(template) == []
     assert auto_mode.findings() == []

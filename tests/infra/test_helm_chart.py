@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from infra.cache import READER
 from infra.environments import ENVIRONMENTS, EksSizes
 from infra.rtb_fabric import KUBERNETES_USER
 from tests.infra.bidder_settings import declared
@@ -24,6 +25,7 @@ INSTALLED = {  # files, and what is set when it is installed
     "defaults": ((), ()),
     "dev": ((ROOT / "infra/helm/values-dev.yaml",), BOUND),
     "prod": ((ROOT / "infra/helm/values-prod.yaml",), BOUND),
+    "auto_mode": ((ROOT / "infra/helm/values-dev.yaml",), (*BOUND, "exposure.autoMode=true")),
     "load_balancer": ((VALUES / "load_balancer.yaml",), ()),
     "bare": ((VALUES / "bare.yaml",), ()),
 }
@@ -280,7 +282,7 @@ def test_external_secrets_name_where_they_are(prod: dict[str, dict[str, Any]]) -
     """What the operator makes is what the pods read."""
     external = prod["ExternalSecret"]["spec"]
     keys = {each["secretKey"]: each["remoteRef"]["key"] for each in external["data"]}
-    assert keys == {"price_keys": "bidder-prod/price-keys", "state_url": "bidder-prod/state-url"}
+    assert keys == {"price_keys": "bidder-prod/price-keys", "state_url": "bidder-prod/profiles/reader/url-1"}
     assert variables(prod)["BIDDER_PRICE_KEYS"] == (external["target"]["name"], "price_keys")
     assert "Secret" not in prod
 
@@ -467,6 +469,14 @@ def test_pods_register_with_the_stacks_balancer(prod: dict[str, dict[str, Any]])
     assert prod["Service"]["spec"]["type"] == "ClusterIP"
 
 
+def test_auto_mode_has_its_own_names(rendered: dict[str, str]) -> None:
+    """Of the same resources, for its own controller."""
+    assert documents(rendered["auto_mode"])["TargetGroupBinding"]["apiVersion"] == "eks.amazonaws.com/v1"
+    assert documents(rendered["dev"])["TargetGroupBinding"]["apiVersion"] == "elbv2.k8s.aws/v1beta1"
+    balanced = documents(render(VALUES / "load_balancer.yaml", sets=("exposure.autoMode=true",)))
+    assert balanced["Service"]["spec"]["loadBalancerClass"] == "eks.amazonaws.com/nlb"
+
+
 def test_a_balancer_of_the_controllers_is_as_the_stacks_would_be(everything: dict[str, dict[str, Any]]) -> None:
     """TLS 1.2 and newer, zones kept apart, health by /readyz, only those named may connect."""
     service = everything["Service"]
@@ -544,6 +554,9 @@ def test_an_environments_values_are_its_sizes(environment: Any) -> None:
     assert values["autoscaling"]["inFlightPerPod"] == environment.service.in_flight_target
     assert values["autoscaling"]["minReplicas"] == environment.service.min_tasks
     assert values["autoscaling"]["maxReplicas"] == environment.service.max_tasks
+    url = f"bidder-{environment.name}/profiles/{READER.name}/url-{environment.cache.passwords[-1]}"
+    keys = {"state_url": {"key": url}, "price_keys": {"key": f"bidder-{environment.name}/price-keys"}}
+    assert values["secrets"]["external"]["remote"] == keys
     policy = values["networkPolicy"]
     assert policy["valkeyPort"] == environment.cache.port
     assert tuple(policy["clientCidrs"]) == environment.balancer.exchange_cidrs

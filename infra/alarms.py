@@ -100,16 +100,17 @@ class Alarms(Construct):
             missing="notBreaching",
             because=TOLD_ELSEWHERE,
         )
-        self._alarm(
-            "no-traffic",
-            "Exchanges send nothing, or next to nothing.",
-            self._sum("bidder_requests_total", seconds=300),
-            limits.min_requests_in_5_min,
-            comparison=BELOW,
-            of=(2, 2),
-            missing="breaching",
-            because=SILENCE_IS_BAD,
-        )
+        if limits.min_requests_in_5_min:
+            self._alarm(
+                "no-traffic",
+                "Exchanges send nothing, or next to nothing.",
+                self._sum("bidder_requests_total", seconds=300),
+                limits.min_requests_in_5_min,
+                comparison=BELOW,
+                of=(2, 2),
+                missing="breaching",
+                because=SILENCE_IS_BAD,
+            )
         if limits.anomaly_band:
             self._traffic_anomaly(limits.anomaly_band)
 

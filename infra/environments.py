@@ -565,7 +565,7 @@ DEV = Environment(
     cache=CacheSizes(node_type="cache.t4g.small", nodes=2, snapshot_days=1, log_days=14),
     observability=ObservabilitySizes(
         collector=CollectorSizes(image_tag="v0.43.3"),
-        # Traffic here comes and goes, so that silence is not judged: no count is below 0.
+        # Traffic here comes and goes, so that silence is not judged.
         alarms=AlarmLimits(min_requests_in_1_min=60, min_requests_in_5_min=0),
         exchanges=("generic",),
     ),

@@ -14,7 +14,7 @@ from typing import Literal, get_args
 import aws_cdk as cdk
 from aws_cdk import aws_iam, aws_logs
 
-from infra import endpoints
+from infra import endpoints, pod_collector
 from infra.alarms import Watched
 from infra.audit import Audit
 from infra.balancer import Balancer
@@ -23,7 +23,7 @@ from infra.cache import Cache
 from infra.ecs_service import EcsService
 from infra.eks_cluster import EksCluster
 from infra.eks_identity import EksIdentity
-from infra.environments import ENVIRONMENTS, Environment
+from infra.environments import ENVIRONMENTS, Environment, InstanceCapacity
 from infra.event_log import EventLog, delivery_role_name
 from infra.image_cache import ImageCache
 from infra.images import Images
@@ -197,6 +197,7 @@ class EcsStack(ServiceStack):
             exchanges=environment.observability.exchanges,
             repository=foundation.images.collector,
             key=key,
+            on_instances=isinstance(environment.service.capacity, InstanceCapacity),
         )
         task = BidderTask(
             self,
@@ -248,7 +249,7 @@ class EksStack(ServiceStack):
             sizes=environment.eks,
             vpc=network.vpc,
             subnets=network.compute_subnets,
-            repositories=[foundation.images.bidder],
+            repositories=[foundation.images.bidder, foundation.images.collector],
             key=key,
         )
         EksIdentity(
@@ -262,6 +263,23 @@ class EksStack(ServiceStack):
             target_group_arn=self.balancer.target_group.ref,
             secrets=[self.cache.reader_url],
             event_stream_arn=foundation.event_log.stream_arn,
+        )
+        collector = MetricsCollector(
+            self,
+            "Collector",
+            name=environment.name,
+            sizes=environment.observability.collector,
+            exchanges=environment.observability.exchanges,
+            repository=foundation.images.collector,
+            key=key,
+        )
+        collector_role = eks.pod_role("CollectorRole", "eks-collector", "Publishes the bidder's metrics")
+        collector.let_publish(collector_role)
+        eks.associate(
+            "CollectorAssociation",
+            collector_role,
+            namespace=environment.eks.namespace,
+            service_account=pod_collector.NAME,
         )
         self.log_group = aws_logs.CfnLogGroup(
             self,

@@ -59,9 +59,9 @@ class EcsService(Construct):
         key: kms.IKey,
         rollback_alarms: Sequence[str] = (),
     ) -> None:
-        """`name`: the environment's. `subnets`: private, one a zone. `rollback_alarms`: names of alarms
-        that undo a deployment. ValueError: with these settings bids would be lost when a task stops, or there is no
-        room for a deployment."""
+        """`name`: the environment's. `subnets`: private, one a zone. `rollback_alarms`: names of alarms that undo a
+        deployment, which have to be there before it. ValueError: with these settings bids would be lost when a task
+        stops, or there is no room for a deployment."""
         super().__init__(scope, construct_id)
         if wrong := problems(settings, balancer.sizes) + crowding(sizes):
             raise ValueError("; ".join(wrong))

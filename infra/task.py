@@ -5,8 +5,8 @@ Manager and stand in no template. The bidder may ask one endpoint and read its o
 one image, read its secrets and write its log. The bidder does not run as root, writes to no image, has no capability.
 
 On EC2 the containers also have `no-new-privileges`. Fargate has no such option; there a task has a virtual machine to
-itself, privileged containers do not exist, no program in the image has a set-user-ID bit, and with every capability
-dropped such a one would gain a root that can do nothing, on a file system that cannot be written.
+itself, privileged containers do not exist, no program in the image has a set-user-ID bit, and if one had, it would gain
+a root without any capability, on a file system that cannot be written.
 
 What ends a task is /healthz alone (the container's health check): a process that does not answer at all. /readyz is the
 balancer's. But ECS also replaces tasks that the balancer has found unhealthy, once the grace period is over. That is
@@ -62,9 +62,8 @@ class BidderTask(Construct):
         event_stream_arn: str = "",
         side_cars: Sequence[ContainerDefinition] = (),
     ) -> None:
-        """`name`: the environment's. `state_url`: BIDDER_STATE_URL as a secret. `event_stream_arn`: a
-        Firehose stream for events, "" for none. `side_cars` share the task's network; what they may do is granted to
-        `task_role`."""
+        """`name`: the environment's. `state_url`: BIDDER_STATE_URL as a secret. `event_stream_arn`: a Firehose stream
+        for events, "" for none. `side_cars` share the task's network; what they may do is granted to `task_role`."""
         super().__init__(scope, construct_id)
         self._sizes = sizes
         self._on_fargate = isinstance(sizes.capacity, FargateCapacity)

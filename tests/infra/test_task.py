@@ -174,9 +174,7 @@ def test_the_bidder_asks_one_endpoint_and_reads_its_own_documents(kind: str) -> 
     events = {("firehose:PutRecordBatch",)} if kind == "application" else set()
     assert may.keys() == {("sagemaker:InvokeEndpoint",), ("s3:GetObject",), ("kms:Decrypt",)} | events
     (endpoint,) = may[("sagemaker:InvokeEndpoint",)].resources
-    assert endpoint.endswith(
-        ":sagemaker:us-east-1:${AWS::AccountId}:endpoint/bidder-endpoint"
-    )  # ARNs are in small letters
+    assert endpoint.endswith(":sagemaker:us-east-1:${AWS::AccountId}:endpoint/bidder-endpoint")  # in small letters
     assert {resource.rpartition("}/")[2] for resource in may[("s3:GetObject",)].resources} == {
         key for _, key in built()[kind].environment.service.documents
     }

@@ -11,7 +11,7 @@ from pathlib import Path
 from cfnlint.config import ConfigMixIn
 from cfnlint.runner import Runner
 
-from infra import exposure, identity, nag
+from infra import containers, exposure, identity, nag
 from infra.synthesis import Composition
 
 RULES = (
@@ -22,6 +22,8 @@ RULES = (
     exposure.buckets_without_tls,
     exposure.public_buckets,
     exposure.open_resources,
+    containers.loose_containers,
+    containers.plain_secrets,
 )
 
 

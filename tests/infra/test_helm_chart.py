@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from infra.cache import READER
-from infra.environments import ENVIRONMENTS, EksSizes
+from infra.environments import ENVIRONMENTS, PROD, EksSizes
+from infra.pod_collector import LABELS as COLLECTOR
 from infra.rtb_fabric import KUBERNETES_USER
 from tests.infra.bidder_settings import declared
 from tests.infra.helm import CHART, CRDS, KUBERNETES, ROOT, SCHEMAS, conformity, documents, helm, refusal, render
@@ -165,7 +166,7 @@ def test_the_chart_is_of_the_bidders_version() -> None:
         ('exposure.kind="nodePort"', "/exposure/kind"),
         ('exposure.loadBalancer.tlsPolicy="ELBSecurityPolicy-2016-08"', "/exposure/loadBalancer/tlsPolicy"),
         ('networkPolicy.endpointCidrs=["10.0.0.0"]', "/networkPolicy/endpointCidrs/0"),
-        ("networkPolicy.prometheus.namespaceLabels=null", "namespaceLabels"),
+        ('networkPolicy.scrapers=[{"namespaceLabels":{},"podLabels":{"a":"b"}}]', "namespaceLabels"),
         ('monitoring.kind="both"', "/monitoring/kind"),
         ("preStopS=0", "/preStopS"),
     ],
@@ -425,16 +426,17 @@ def test_nodes_are_drained_a_few_pods_at_a_time(
 # -- the network ------------------------------------------------------------------------------------------------------
 
 
-def test_bids_come_from_the_balancer_and_metrics_go_to_prometheus(prod: dict[str, dict[str, Any]]) -> None:
+def test_bids_come_from_the_balancer_and_metrics_go_to_who_collects_them(prod: dict[str, dict[str, Any]]) -> None:
     """On one port, and from nobody else."""
     policy = prod["NetworkPolicy"]["spec"]
     assert policy["policyTypes"] == ["Ingress", "Egress"]
-    balancer, prometheus = policy["ingress"]
+    balancer, scrapers = policy["ingress"]
     cidrs = [each["ipBlock"]["cidr"] for each in balancer["from"]]
     assert cidrs == ["10.50.0.0/24", "192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24"]
-    (who,) = prometheus["from"]
-    assert who["podSelector"]["matchLabels"]
-    assert who["namespaceSelector"]["matchLabels"]
+    collector, prometheus = scrapers["from"]
+    assert collector["podSelector"] == {"matchLabels": COLLECTOR}
+    assert collector["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": PROD.eks.namespace}}
+    assert prometheus["podSelector"]["matchLabels"] == {"app.kubernetes.io/name": "prometheus"}
     assert all(rule["ports"] == [{"port": 8080, "protocol": "TCP"}] for rule in policy["ingress"])
 
 

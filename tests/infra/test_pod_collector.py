@@ -72,7 +72,7 @@ def test_bidders_that_are_not_ready_are_looked_at_too(applied: dict[str, Any]) -
 def test_it_finds_the_charts_pods_and_they_let_it_in(applied: dict[str, Any]) -> None:
     """By labels that the chart gives, where the chart is told who reads its metrics."""
     reader = {"namespaceLabels": {"kubernetes.io/metadata.name": "bidder"}, "podLabels": LABELS}
-    rendered = documents(render(sets=(f"networkPolicy.prometheus={json.dumps(reader)}",)))
+    rendered = documents(render(sets=(f"networkPolicy.scrapers={json.dumps([reader])}",)))
     (deployment,) = [each for name, each in rendered.items() if each["kind"] == "Deployment"]
     labels = deployment["spec"]["template"]["metadata"]["labels"]
     assert applied["Service"]["spec"]["selector"].items() <= labels.items()

@@ -34,6 +34,7 @@ from infra.network import Network
 from infra.observability import Observability
 from infra.recommender import Recommender
 from infra.replica import Replica, Replication, replication_role_name
+from infra.rtb_fabric import Pods, RtbFabric
 from infra.storage import Storage, bucket_arns
 from infra.task import PORT, BidderTask
 from infra.training import OUTPUT_PREFIX, Training
@@ -294,6 +295,24 @@ class EksStack(ServiceStack):
         self.cache.allow_from(pods)
         for security_group in eks.security_groups:
             network.allow_services(security_group)
+        if environment.fabric:
+            pods_of_chart = Pods(
+                eks.cluster,
+                environment.eks.namespace,
+                environment.eks.service,
+                eks.control_plane_security_group,
+                pods,
+                PORT,
+            )
+            RtbFabric(
+                self,
+                "Fabric",
+                environment_name=environment.name,
+                sizes=environment.fabric,
+                vpc=network.vpc,
+                subnets=network.compute_subnets,
+                target=pods_of_chart,
+            )
 
 
 class ObservabilityStack(cdk.Stack):

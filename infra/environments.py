@@ -349,8 +349,8 @@ class AutoModeSizes:
 class EksSizes:
     """The bidder on EKS. `admin_roles`: names of this account's roles that administer the cluster; nobody else does.
 
-    `add_on_versions`: what is not named is EKS's default for `kubernetes_version`. `namespace` and `service_account`
-    are where the chart is installed, and whose pods get the bidder's role."""
+    `add_on_versions`: what is not named is EKS's default for `kubernetes_version`. `namespace` is
+    where the chart is installed, `service_account` whose pods get the bidder's role, `service` what bids come by."""
 
     kubernetes_version: str
     compute: NodeSizes | AutoModeSizes
@@ -361,6 +361,7 @@ class EksSizes:
     add_on_versions: Mapping[str, str] = field(default_factory=dict)
     namespace: str = "bidder"
     service_account: str = "bidder"
+    service: str = "bidder"
 
 
 @dataclass(frozen=True, slots=True)

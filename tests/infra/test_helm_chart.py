@@ -523,6 +523,7 @@ def test_pods_have_the_service_account_that_the_stack_knows(environment: Any, re
     """Pod Identity gives the bidder's role to this name."""
     kinds = documents(rendered[environment.name])
     sizes: EksSizes = environment.eks
+    assert kinds["Service"]["metadata"]["name"] == sizes.service
     assert pod(kinds)["serviceAccountName"] == kinds["ServiceAccount"]["metadata"]["name"] == sizes.service_account
     assert variables(kinds)["AWS_EC2_METADATA_DISABLED"] == "true"
 

@@ -3,7 +3,7 @@
     python docs/make_openrtb.py            # writes it
     python docs/make_openrtb.py --check    # exits 1 where the file is not what would be written
 
-The rule: nothing is declared, everything is observed. Requests are bid on whose dictionaries note each look-up; then
+The rule: nothing is declared, everything is observed. Requests are read into objects that note each look-up; then
 each field is taken away, or changed, and the answer, the model's input and the profile's keys are compared. The
 requests are the exemplars' and a few with every field of the tables, so the page depends on this repository alone.
 """
@@ -15,6 +15,7 @@ import copy
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from enum import IntEnum
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -23,11 +24,19 @@ from typing import Annotated, Any, Required, get_args, get_origin
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from msgspec import defstruct  # noqa: E402
+from pydantic import ValidationError  # noqa: E402
 from typing_extensions import get_type_hints, is_typeddict  # noqa: E402
 
 import openrtb_schemas  # noqa: E402
 from bidder.domain import Exchange  # noqa: E402
-from bidder.stages.wire import REQUEST  # noqa: E402
+from bidder.stages.decode import read_auction  # noqa: E402
+from bidder.stages.privacy import Policy  # noqa: E402
+from bidder.stages.request import BidRequest as ReadRequest  # noqa: E402
+from bidder.stages.request import Object  # noqa: E402
+from bidder.stages.supply import SupplyPolicy  # noqa: E402
+from bidder.stages.wire import KINDS as READ  # noqa: E402
+from bidder.stages.wire import NotJsonError, read  # noqa: E402
 from openrtb_schemas import (  # noqa: E402
     NATIVE_REQUEST,
     BidRequest,
@@ -108,10 +117,44 @@ class Noting(dict[str, Any]):
         return dict.__contains__(self, key)
 
 
-def note_lookups() -> None:
-    """From now on both kinds of request are read into noting dictionaries."""
-    read_request, read_native = REQUEST.validate_json, NATIVE_REQUEST.validate_python
-    REQUEST.validate_json = lambda body: Noting.wrap(read_request(body), "BidRequest")
+def _noting(owner: str, kind: type[Object]) -> type[Object]:
+    """The same kind of object, but it notes which of its fields are looked up."""
+
+    def look_up(self: Any, name: str) -> Any:
+        if name in kind.__struct_fields__:
+            Noting.noted.add((owner, name))
+        return object.__getattribute__(self, name)
+
+    return defstruct(kind.__name__, [], bases=(kind,), namespace={"__getattribute__": look_up})
+
+
+NOTING_KINDS = {kind: (owner, _noting(owner, kind)) for owner, kind in READ.items()}
+
+
+def noting(value: Any) -> Any:
+    """A copy of a request that notes look-ups."""
+    if isinstance(value, list):
+        return [noting(item) for item in value]
+    if type(value) not in NOTING_KINDS:
+        return value
+    owner, kind = NOTING_KINDS[type(value)]
+    inner = {name: getattr(value, name) for name in value.__struct_fields__}
+    return kind(**{name: Noting.wrap(noting(each), f"{owner}.{name}") for name, each in inner.items()})
+
+
+VENDOR = Policy(755)
+STRICT = SupplyPolicy(authorised={"news.example": frozenset()}, authorisation_required=True)
+
+
+def note_lookups(request: ReadRequest) -> None:
+    """What decoding looks up of a request, whoever buys it."""
+    for supply in (SupplyPolicy(), STRICT):
+        read_auction(noting(request), VENDOR, supply)
+
+
+def note_native_lookups() -> None:
+    """From now on native requests are read into noting dictionaries."""
+    read_native = NATIVE_REQUEST.validate_python
     NATIVE_REQUEST.validate_python = lambda parsed: Noting.wrap(read_native(parsed), "NativeMarkupRequest")
 
 
@@ -187,8 +230,13 @@ class Watch:
     def _see(self, field: Field, use: Use) -> None:
         self.uses[field] = max(use, self.uses.get(field, Use.IGNORES))
 
+    async def _bid(self, bidder: Any, body: bytes) -> Any:
+        with suppress(ValidationError, NotJsonError):
+            note_lookups(read(body))
+        return await bidder.bid(body)
+
     async def _request(self, bidder: Any, body: bytes) -> None:
-        outcome = await bidder.bid(body)
+        outcome = await self._bid(bidder, body)
         self._response(outcome)
         try:
             request = json.loads(body)
@@ -201,17 +249,17 @@ class Watch:
             self._see(field, await self._effect(bidder, outcome, body, json.dumps(request).encode()))
             if isinstance(value, str) and outcome.bids:
                 holder[key] = MARKER
-                marked = await bidder.bid(json.dumps(request).encode())
+                marked = await self._bid(bidder, json.dumps(request).encode())
                 if MARKER.encode() in marked.body:
                     self._see(field, Use.PASSES_ON)
             holder[key] = value
 
     async def _effect(self, bidder: Any, before: Any, body: bytes, without: bytes) -> Use:
-        after = await bidder.bid(without)
+        after = await self._bid(bidder, without)
         if _answer(after) == _answer(before) and after.rows == before.rows:
             return Use.IGNORES
         # Once more, in case only the hour of the day has changed in between.
-        before, after = await bidder.bid(body), await bidder.bid(without)
+        before, after = await self._bid(bidder, body), await self._bid(bidder, without)
         if after.status == 400 or "invalid_request" in (before.reason, after.reason):
             return Use.READS  # that a field is required, or must be readable, shows no more than that
         if _answer(after) != _answer(before):
@@ -353,7 +401,7 @@ def load_bench() -> Any:
 
 
 def main() -> int:
-    note_lookups()
+    note_native_lookups()
     watch = Watch(load_bench())
     asyncio.run(watch.all())
     text = page(watch)

@@ -6,7 +6,7 @@ no native ad.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from fractions import Fraction
 from functools import lru_cache
 from math import ceil
@@ -27,18 +27,9 @@ from bidder.domain import (
     Pod,
     Slot,
 )
-from openrtb_schemas import (
-    NATIVE_REQUEST,
-    AssetRequest,
-    Audio,
-    Banner,
-    DurFloors,
-    Imp,
-    Native,
-    NativeMarkupRequest,
-    Video,
-)
-from openrtb_schemas import Deal as DealObject
+from bidder.stages.request import Banner, DurFloors, Imp, Media, Native, Video
+from bidder.stages.request import Deal as DealObject
+from openrtb_schemas import NATIVE_REQUEST, AssetRequest, NativeMarkupRequest
 
 USUAL_ASPECT = (16, 9)
 """Of a player that does not say its size: the window that `boxingallowed` speaks of (§3.2.7)."""
@@ -86,7 +77,7 @@ def read_slots(impressions: list[Imp], most: int) -> list[Slot]:
     rest included, are left out: an answer could mean either."""
     slots = [slot for imp in impressions[:most] if (slot := _slot(imp)).multiplier > 0]
     if len(impressions) > 1:
-        ids = [imp["id"] for imp in impressions]
+        ids = [imp.id for imp in impressions]
         if len(frozenset(ids)) < len(ids):
             slots = [slot for slot in slots if ids.count(slot.id) == 1]
         parts = [offer.pod for slot in slots for offer in (slot.video, slot.audio) if offer is not None and offer.pod]
@@ -105,46 +96,51 @@ def _close_places(parts: list[Pod]) -> None:
 
 def _slot(imp: Imp) -> Slot:
     """Source: §3.2.4."""
-    slot = Slot(imp["id"])
-    slot.floor_micros = micros(imp.get("bidfloor"))
-    slot.floor_currency = imp.get("bidfloorcur", "USD").upper()
-    slot.secure = imp.get("secure", 0) != 0
-    slot.interstitial = imp.get("instl") == 1
-    slot.rewarded = imp.get("rwdd") == 1 or ("ext" in imp and _rewarded_by_prebid(imp))
-    slot.tag_id = imp.get("tagid", "")
-    if (expiry_s := imp.get("exp", 0)) > 0:
+    slot = Slot(imp.id)
+    if floor := imp.bidfloor:
+        slot.floor_micros = micros(floor)
+    if (currency := imp.bidfloorcur) is not None:
+        slot.floor_currency = currency.upper()
+    if imp.secure:
+        slot.secure = True
+    if imp.instl == 1:
+        slot.interstitial = True
+    if imp.rwdd == 1 or (imp.ext is not None and _rewarded_by_prebid(imp.ext.prebid)):
+        slot.rewarded = True
+    slot.tag_id = imp.tagid or ""
+    if (expiry_s := imp.exp) is not None and expiry_s > 0:
         slot.expiry_s = expiry_s
-    if (banner := imp.get("banner")) is not None:
+    if (banner := imp.banner) is not None:
         slot.banner = _banner(banner)
-    if (video := imp.get("video")) is not None:
+    if (video := imp.video) is not None:
         slot.video = _video(video)
-    if (audio := imp.get("audio")) is not None:
+    if (audio := imp.audio) is not None:
         slot.audio = _media(audio)
-    if (native := imp.get("native")) is not None:
+    if (native := imp.native) is not None:
         slot.native = _native(native)
-    if pmp := imp.get("pmp"):
-        slot.private = pmp.get("private_auction", 0) != 0
-        slot.deals = _deals(pmp.get("deals", ()))
-    if (qty := imp.get("qty")) is not None:
-        slot.multiplier = qty["multiplier"]
-    if metrics := imp.get("metric"):
+    if (pmp := imp.pmp) is not None:
+        slot.private = bool(pmp.private_auction)
+        if deals := pmp.deals:
+            slot.deals = _deals(deals)
+    if (qty := imp.qty) is not None:
+        slot.multiplier = qty.multiplier
+    if metrics := imp.metric:
         for metric in metrics:
-            if metric["type"] == "viewability":
-                slot.viewability = metric["value"]
+            if metric.type == "viewability":
+                slot.viewability = metric.value
     return slot
 
 
-def _rewarded_by_prebid(imp: Imp) -> bool:
+def _rewarded_by_prebid(prebid: Any) -> bool:
     """Before `rwdd`, Prebid marked rewarded inventory in `imp.ext.prebid`."""
-    prebid = imp["ext"].get("prebid")
     return isinstance(prebid, dict) and prebid.get("is_rewarded_inventory") == 1
 
 
-def _deals(listed: Sequence[DealObject]) -> tuple[Deal, ...]:
+def _deals(listed: list[DealObject]) -> tuple[Deal, ...]:
     """Deals that share an id are left out: a bid could mean either."""
     deals = [deal for each in listed if (deal := _deal(each)) is not None]
     if len(listed) > 1:
-        ids = [each["id"] for each in listed]
+        ids = [each.id for each in listed]
         if len(frozenset(ids)) < len(ids):
             deals = [deal for deal in deals if ids.count(deal.id) == 1]
     return tuple(deals)
@@ -152,21 +148,23 @@ def _deals(listed: Sequence[DealObject]) -> tuple[Deal, ...]:
 
 def _deal(deal: DealObject) -> Deal | None:
     """None: its floors cannot be meant. Source: §3.2.12."""
-    floor, per_second, by_duration = deal.get("bidfloor"), deal.get("mincpmpersec"), deal.get("durfloors")
+    floor, per_second, by_duration = deal.bidfloor, deal.mincpmpersec, deal.durfloors
     if _below_zero(floor, per_second, by_duration):
         return None
-    read = Deal(
-        deal["id"],
-        None if floor is None else micros(floor),
-        deal.get("bidfloorcur", "USD").upper(),
-        exact_micros(per_second) if per_second else None,
-        _duration_floors(by_duration) if by_duration else (),
-    )
-    read.guaranteed = deal.get("guar") == 1
-    read.auction_type = deal.get("at")
-    if seats := deal.get("wseat"):
-        read.seats = frozenset(seats)
-    if domains := deal.get("wadomain"):
+    read = Deal(deal.id)
+    if floor is not None:
+        read.floor_micros = micros(floor)
+    if deal.bidfloorcur is not None:
+        read.floor_currency = deal.bidfloorcur.upper()
+    if per_second:
+        read.floor_per_second_micros = exact_micros(per_second)
+    if by_duration:
+        read.duration_floors = _duration_floors(by_duration)
+    read.guaranteed = deal.guar == 1
+    read.auction_type = deal.at
+    if seats := deal.wseat:
+        read.seats = seats
+    if domains := deal.wadomain:
         read.domains = frozenset(map(str.lower, domains))
     return read
 
@@ -175,49 +173,41 @@ def _below_zero(floor: float | None, per_second: float | None, by_duration: list
     return (
         (floor is not None and floor < 0)
         or (per_second is not None and per_second < 0)
-        or (by_duration is not None and any(each.get("bidfloor", 0) < 0 for each in by_duration))
+        or (by_duration is not None and any((each.bidfloor or 0) < 0 for each in by_duration))
     )
 
 
 def _duration_floors(floors: list[DurFloors]) -> DurationFloors:
     """Source: §3.2.35. Both ends may be given, as in the specification's own example."""
-    return tuple(
-        (max(0, each.get("mindur", 0)), max(0, each.get("maxdur", 0)), micros(each.get("bidfloor"))) for each in floors
-    )
+    return tuple([(max(0, each.mindur or 0), max(0, each.maxdur or 0), micros(each.bidfloor)) for each in floors])
 
 
 def _banner(banner: Banner) -> BannerOffer:
     """Source: §3.2.6, §3.2.10; wmin to hmax as in 2.5 §3.2.6. Without a format list, w and h count."""
     sizes, ratios = [], []
-    for size in banner.get("format", ()):
-        if "w" in size and "h" in size:
-            sizes.append((size["w"], size["h"]))
-        elif size.get("wratio", 0) > 0 and size.get("hratio", 0) > 0:
-            ratios.append((size["wratio"], size["hratio"], size.get("wmin", 0)))
-    if not sizes and not ratios and "w" in banner and "h" in banner:
-        sizes.append((banner["w"], banner["h"]))
+    for size in banner.format or ():
+        if size.w is not None and size.h is not None:
+            sizes.append((size.w, size.h))
+        elif (across := size.wratio or 0) > 0 and (down := size.hratio or 0) > 0:
+            ratios.append((across, down, size.wmin or 0))
+    if not sizes and not ratios and banner.w is not None and banner.h is not None:
+        sizes.append((banner.w, banner.h))
     offer = BannerOffer(tuple(dict.fromkeys(sizes) if len(sizes) > 1 else sizes))
     if ratios:
         offer.ratios = tuple(ratios)
-    if "wmin" in banner or "wmax" in banner:
-        offer.width_range = _span(banner.get("wmin"), banner.get("wmax"))
-    if "hmin" in banner or "hmax" in banner:
-        offer.height_range = _span(banner.get("hmin"), banner.get("hmax"))
-    offer.position = banner.get("pos", 0)
-    if mimes := banner.get("mimes"):
-        offer.mimes = frozenset(mimes)
-    if codes := banner.get("api"):
-        offer.apis = frozenset(codes)
-    if codes := banner.get("battr"):
-        offer.blocked_attributes = frozenset(codes)
-    if codes := banner.get("btype"):
-        offer.blocked_types = frozenset(codes)
-    if codes := banner.get("expdir"):
-        offer.expand_directions = frozenset(codes)
-    if "topframe" in banner:
-        offer.top_frame = banner["topframe"] == 1
-    if "vcm" in banner:
-        offer.end_card = banner["vcm"] == 1
+    if banner.wmin is not None or banner.wmax is not None:
+        offer.width_range = _span(banner.wmin, banner.wmax)
+    if banner.hmin is not None or banner.hmax is not None:
+        offer.height_range = _span(banner.hmin, banner.hmax)
+    offer.position = banner.pos or 0
+    offer.mimes = banner.mimes or NOTHING
+    offer.apis = banner.api or NO_CODES
+    offer.blocked_attributes = banner.battr or NO_CODES
+    offer.blocked_types = banner.btype or NO_CODES
+    offer.expand_directions = banner.expdir or NO_CODES
+    if banner.topframe is not None:
+        offer.top_frame = banner.topframe == 1
+    offer.end_card = banner.vcm == 1
     return offer
 
 
@@ -225,40 +215,34 @@ def _span(low: int | None, high: int | None) -> tuple[int, int]:
     return low or 1, high or 1 << 30
 
 
-def _media(media: Video | Audio) -> MediaOffer | None:
+def _media(media: Media) -> MediaOffer | None:
     """What video and audio have in common; None: its floors or its pod cannot be meant. Source: §3.2.7, §3.2.8."""
-    per_second, by_duration = media.get("mincpmpersec"), media.get("durfloors")
-    pod = None
-    if "poddur" in media or "maxseq" in media or "podid" in media or "podseq" in media or "slotinpod" in media:
-        pod = _pod(media)
-        if pod.seconds < 0 or pod.most_ads < 0:
-            return None
+    per_second, by_duration = media.mincpmpersec, media.durfloors
+    pod = _pod(media)
+    if pod is not None and (pod.seconds < 0 or pod.most_ads < 0):
+        return None
     if (per_second or by_duration) and _below_zero(None, per_second, by_duration):
         return None
-    offer = MediaOffer(frozenset(media["mimes"]))
+    offer = MediaOffer(
+        media.mimes,
+        media.protocols or NO_CODES,
+        media.api or NO_CODES,
+        media.battr or NO_CODES,
+        media.minduration or 0,
+        media.maxduration,
+        media.rqddurs or NO_CODES,
+    )
     offer.pod = pod
-    offer.min_duration_s = media.get("minduration", 0)
-    offer.max_duration_s = media.get("maxduration")
-    if "maxextended" in media and offer.max_duration_s is not None:
-        extended = media["maxextended"]  # -1: without limit
+    if (extended := media.maxextended) is not None and offer.max_duration_s is not None:
+        # -1: without limit
         offer.max_duration_s = None if extended == -1 else offer.max_duration_s + max(0, extended)
-    offer.min_bitrate_kbps = media.get("minbitrate")
-    offer.max_bitrate_kbps = media.get("maxbitrate")
-    offer.start_delay_s = media.get("startdelay")
-    if codes := media.get("protocols"):
-        offer.protocols = frozenset(codes)
-    if codes := media.get("api"):
-        offer.apis = frozenset(codes)
-    if codes := media.get("battr"):
-        offer.blocked_attributes = frozenset(codes)
-    if codes := media.get("rqddurs"):
-        offer.required_durations_s = frozenset(codes)
-    if codes := media.get("delivery"):
-        offer.delivery = frozenset(codes)
-    if companions := media.get("companionad"):
+    offer.min_bitrate_kbps = media.minbitrate
+    offer.max_bitrate_kbps = media.maxbitrate
+    offer.start_delay_s = media.startdelay
+    offer.delivery = media.delivery or NO_CODES
+    if companions := media.companionad:
         offer.companions = tuple([_banner(banner) for banner in companions[:MAX_COMPANIONS]])
-    if codes := media.get("companiontype"):
-        offer.companion_types = frozenset(codes)
+    offer.companion_types = media.companiontype or NO_CODES
     if per_second:
         offer.floor_per_second_micros = exact_micros(per_second)
     if by_duration:
@@ -266,15 +250,13 @@ def _media(media: Video | Audio) -> MediaOffer | None:
     return offer
 
 
-def _pod(media: Video | Audio) -> Pod:
-    """Source: §7.6."""
-    pod = Pod(
-        id=media.get("podid", ""),
-        order=media.get("podseq", 0),
-        place=media.get("slotinpod", 0),
-        seconds=media.get("poddur", 0),
-        most_ads=media.get("maxseq", 0),
-    )
+def _pod(media: Media) -> Pod | None:
+    """None: it is no part of one. Source: §7.6."""
+    id_, order, place = media.podid, media.podseq, media.slotinpod
+    seconds, most_ads = media.poddur, media.maxseq
+    if id_ is None and order is None and place is None and seconds is None and most_ads is None:
+        return None
+    pod = Pod(id_ or "", order or 0, place or 0, seconds or 0, most_ads or 0)
     if pod.is_dynamic:
         pod.open_places = PLACES.get(pod.place, NO_CODES)
     return pod
@@ -285,27 +267,26 @@ def _video(video: Video) -> MediaOffer | None:
     offer = _media(video)
     if offer is None:
         return None
-    if "protocol" in video and not offer.protocols:
-        offer.protocols = frozenset((video["protocol"],))
-    offer.linearity = video.get("linearity")
-    offer.skippable = None if "skip" not in video else video["skip"] == 1
-    if "skipmin" in video:
-        offer.skip_min_s = video["skipmin"]
-    if "skipafter" in video:
-        offer.skip_after_s = video["skipafter"]
-    offer.position = video.get("pos", 0)
-    offer.placement = video.get("plcmt") or video.get("placement") or 0
-    if video.get("boxingallowed") == 0:
-        width, height = video.get("w", 0), video.get("h", 0)
+    if video.protocol is not None and not offer.protocols:
+        offer.protocols = frozenset((video.protocol,))
+    offer.linearity = video.linearity
+    if video.skip is not None:
+        offer.skippable = video.skip == 1
+    offer.skip_min_s = video.skipmin or 0
+    offer.skip_after_s = video.skipafter or 0
+    offer.position = video.pos or 0
+    offer.placement = video.plcmt or video.placement or 0
+    if video.boxingallowed == 0:
+        width, height = video.w or 0, video.h or 0
         offer.aspect = (width, height) if width > 0 and height > 0 else USUAL_ASPECT
     if offer.pod is not None:
-        offer.pod.distinct = _codes(video.get("poddedupe"))
+        offer.pod.distinct = video.poddedupe or NO_CODES
     return offer
 
 
 def _native(native: Native) -> NativeOffer | None:
     """Source: §3.2.9, Native 1.2 §4. A request that cannot be read, or asks for no asset, offers nothing."""
-    raw = native["request"]
+    raw = native.request
     if isinstance(raw, str) and len(raw) <= MAX_REMEMBERED:
         wanted = _remembered_wants(raw)
     else:
@@ -313,12 +294,9 @@ def _native(native: Native) -> NativeOffer | None:
     if wanted is None:
         return None
     assets, version, wrapped, trackers, privacy = wanted
-    offer = NativeOffer(assets, version or native.get("ver") or "1.2", wrapped, event_trackers=trackers)
-    offer.privacy_link = privacy
-    if codes := native.get("api"):
-        offer.apis = frozenset(codes)
-    if codes := native.get("battr"):
-        offer.blocked_attributes = frozenset(codes)
+    offer = NativeOffer(assets, version or native.ver or "1.2", wrapped, native.api or NO_CODES)
+    offer.blocked_attributes = native.battr or NO_CODES
+    offer.event_trackers, offer.privacy_link = trackers, privacy
     return offer
 
 

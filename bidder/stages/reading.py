@@ -1,17 +1,16 @@
-"""Small readings of request dicts that several parts of decoding share.
+"""Small readings of a request that several parts of decoding share.
 
-The rule kept here: 2.6's place wins over 2.5's `ext` place where it says something; absent is "", never None.
+The rule kept here: absent is "" or an empty set, never None.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 
 from bidder.domain import NOTHING
-from openrtb_schemas import Device
+from bidder.stages.request import App, Device, Site
 
 # The order matters: Edge and Opera also say Chrome, Chrome also says Safari.
 _BROWSERS = (
@@ -28,14 +27,6 @@ MAX_USER_AGENT = 1024
 _SEPARATOR = re.compile(r"[,;|\s]+")
 
 
-def extension(source: Mapping[str, Any], key: str) -> Any:
-    """`source[key]`, or `source["ext"][key]` where 2.5 keeps it. An empty text or list says nothing."""
-    value = source.get(key)
-    if not value and (value is None or value in ("", [])) and (ext := source.get("ext")):
-        return ext.get(key, value)
-    return value
-
-
 def blocked(entries: Sequence[str]) -> frozenset[str]:
     """A block list. Its only entry may be a whole list in one text, "a, b": then each part is blocked too."""
     if len(entries) == 1 and len(parts := _SEPARATOR.split(entries[0])) > 1:
@@ -43,22 +34,24 @@ def blocked(entries: Sequence[str]) -> frozenset[str]:
     return frozenset(entries)
 
 
-def all_categories(place: Mapping[str, Any], content: Mapping[str, Any]) -> frozenset[str]:
-    """All categories of a site or app, its section, its page and its content."""
-    found = [*place.get("cat", ()), *place.get("sectioncat", ()), *place.get("pagecat", ()), *content.get("cat", ())]
-    return frozenset(found) if found else NOTHING
+def all_categories(place: Site | App) -> frozenset[str]:
+    """All categories of a site or app, its section and its page."""
+    found = place.cat or NOTHING
+    if place.sectioncat or place.pagecat:
+        return found.union(place.sectioncat or (), place.pagecat or ())
+    return found
 
 
 def browser_of(device: Device) -> str:
     """The browser's family, from the structured user agent (§3.2.29) if there is one, else from `ua`; "" = unknown."""
-    agent = device.get("sua")
-    if agent and (browsers := agent.get("browsers")):
-        brands = " ".join(browser.get("brand", "") for browser in browsers).lower()
+    agent = device.sua
+    if agent is not None and (browsers := agent.browsers):
+        brands = " ".join([browser.brand for browser in browsers]).lower()
         for token, name in (("edge", "edge"), ("opera", "opera"), ("samsung", "samsung"), ("chrom", "chrome")):
             if token in brands:
                 return name
         return "other"
-    raw = device.get("ua")
+    raw = device.ua
     return _browser_of_text(raw[:MAX_USER_AGENT]) if raw else ""
 
 

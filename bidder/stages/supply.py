@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
 from bidder.domain import NoBidReason
 from bidder.stages.domains import and_above, bare_domain
+from bidder.stages.request import DOOH, App, BidRequest, Site, SupplyChain, SupplyChainNode
 
 MAX_NODES = 32
 """Nodes read of one chain; a longer one counts as unreadable."""
@@ -37,65 +39,90 @@ class SupplyPolicy:
     authorised: Mapping[str, frozenset[Node]] = field(default_factory=lambda: MappingProxyType({}))
     authorisation_required: bool = False  # inventory that is not in `authorised` is not bought
 
+    @property
+    def asks_who(self) -> bool:
+        """Whether it matters who the sellers are, beside that they are named."""
+        return bool(
+            self.blocked_systems
+            or self.blocked_sellers
+            or self.sellers
+            or self.authorised
+            or self.authorisation_required
+        )
+
 
 DEFAULT_POLICY = SupplyPolicy()
 
+UNREADABLE = SupplyChain(0, [], "")
+"""In place of a chain that cannot be read."""
 
-def refuses(request: Mapping[str, Any], policy: SupplyPolicy = DEFAULT_POLICY) -> NoBidReason | None:
-    """Why `request` (the dict of a bid request) is not bought, by its supply chain; None: it may be."""
+_EMPTY = (App(), Site(), DOOH())
+
+
+def refuses(request: BidRequest, policy: SupplyPolicy = DEFAULT_POLICY) -> NoBidReason | None:
+    """Why `request` is not bought, by its supply chain; None: it may be."""
     chain = _chain_of(request)
-    if chain is None and policy.chain_required:
+    if chain is None:
+        if policy.chain_required:
+            return NoBidReason.INCOMPLETE_SUPPLY_CHAIN
+    elif not _is_readable(chain) or (chain.complete != 1 and not policy.incomplete_allowed):
         return NoBidReason.INCOMPLETE_SUPPLY_CHAIN
-    nodes = [] if chain is None else _nodes_of(chain)
-    if nodes is None or (chain is not None and not policy.incomplete_allowed and not _is_complete(chain)):
-        return NoBidReason.INCOMPLETE_SUPPLY_CHAIN
-    if policy.blocked_systems or policy.blocked_sellers or policy.sellers:
-        for node in nodes:
-            if _is_blocked(node, policy):
-                return NoBidReason.BLOCKED_SUPPLY_CHAIN_NODE
+    if not policy.asks_who:
+        return None
+    nodes = [] if chain is None else [_node(node.asi, node.sid) for node in chain.nodes]
+    if any(_is_blocked(node, policy) for node in nodes):
+        return NoBidReason.BLOCKED_SUPPLY_CHAIN_NODE
     if policy.authorised or policy.authorisation_required:
         return _unauthorised(request, nodes, policy)
     return None
 
 
-def _chain_of(request: Mapping[str, Any]) -> Any:
-    """The chain, whatever it is, from the first place that has one; None: there is none."""
-    source = request.get("source")
-    if source:
-        if (chain := source.get("schain")) is not None:
-            return chain
-        if (ext := source.get("ext")) and (chain := ext.get("schain")) is not None:
-            return chain
-    ext = request.get("ext")
-    return ext.get("schain") if ext else None
+def _chain_of(request: BidRequest) -> SupplyChain | None:
+    """The chain from the first place that has one; None: there is none."""
+    if (source := request.source) is not None:
+        if source.schain is not None:
+            return source.schain
+        if source.ext is not None and source.ext.schain is not None:
+            return _loosely_read(source.ext.schain)
+    if request.ext is not None and request.ext.schain is not None:
+        return _loosely_read(request.ext.schain)
+    return None
 
 
-def _is_complete(chain: Mapping[str, Any]) -> bool:
-    complete = chain.get("complete")
-    return complete == 1 or complete == "1"
-
-
-def _nodes_of(chain: Any) -> list[Node] | None:
-    """The sellers, the publisher's own first; None: the chain cannot be read."""
-    if not isinstance(chain, dict):
-        return None
-    nodes = chain.get("nodes")
-    if not isinstance(nodes, list) or not 0 < len(nodes) <= MAX_NODES:
-        return None
-    version = chain.get("ver")
-    if version is not None and str(version).partition(".")[0] != "1":
-        return None
-    found: list[Node] = []
+def _loosely_read(chain: Any) -> SupplyChain:
+    """Whatever stands in an `ext` as a chain: `ver` need not be there, `complete` may be a text, `sid` a number."""
+    if not isinstance(chain, dict) or not isinstance(nodes := chain.get("nodes"), list) or len(nodes) > MAX_NODES:
+        return UNREADABLE
+    version = "1.0" if chain.get("ver") is None else chain["ver"]
+    if not isinstance(version, str | int | float):
+        return UNREADABLE
+    read = []
     for node in nodes:
         if not isinstance(node, dict):
-            return None
+            return UNREADABLE
         system, seller = node.get("asi"), node.get("sid")
         if isinstance(seller, int):
             seller = str(seller)
-        if not isinstance(system, str) or not isinstance(seller, str) or not system or not seller:
-            return None
-        found.append((system.strip().lower().rstrip(".").removeprefix("www."), seller.strip()))
-    return found
+        if not isinstance(system, str) or not isinstance(seller, str):
+            return UNREADABLE
+        read.append(SupplyChainNode(system, seller))
+    return SupplyChain(int(chain.get("complete") in (1, "1")), read, str(version))
+
+
+def _is_readable(chain: SupplyChain) -> bool:
+    """Whether there are nodes, not too many, of a version that is known, and each says who it is."""
+    if not 0 < len(chain.nodes) <= MAX_NODES or chain.ver.partition(".")[0] != "1":
+        return False
+    for node in chain.nodes:  # noqa: SIM110 - a generator costs as much again as the rest of it
+        if not node.asi or not node.sid:
+            return False
+    return True
+
+
+@lru_cache(maxsize=4096)
+def _node(system: str, seller: str) -> Node:
+    """Sellers recur, and are no persons: remembering them saves 0.3 µs a node."""
+    return system.strip().lower().rstrip(".").removeprefix("www."), seller.strip()
 
 
 def _is_blocked(node: Node, policy: SupplyPolicy) -> bool:
@@ -107,7 +134,7 @@ def _is_blocked(node: Node, policy: SupplyPolicy) -> bool:
     return known is not None and seller not in known
 
 
-def _unauthorised(request: Mapping[str, Any], nodes: list[Node], policy: SupplyPolicy) -> NoBidReason | None:
+def _unauthorised(request: BidRequest, nodes: list[Node], policy: SupplyPolicy) -> NoBidReason | None:
     """Every seller of the chain must be one that the publisher authorises. Without a chain nobody is known to be."""
     authorised = next((policy.authorised[name] for name in _publisher(request) if name in policy.authorised), None)
     if authorised is None:
@@ -119,18 +146,15 @@ def _unauthorised(request: Mapping[str, Any], nodes: list[Node], policy: SupplyP
     return NoBidReason.ADS_TXT_VIOLATION
 
 
-def _publisher(request: Mapping[str, Any]) -> list[str]:
+def _publisher(request: BidRequest) -> list[str]:
     """The names under which the inventory's authorised sellers may stand: bundle, own domain and those above it, the
     publisher's domain and those above it."""
-    names: list[str] = []
-    for kind in ("app", "site", "dooh"):
-        place = request.get(kind)
-        if not place:
+    for place in (request.app, request.site, request.dooh):
+        if place is None or place in _EMPTY:
             continue
-        if bundle := place.get("bundle"):
-            names.append(bundle.lower())
-        for domain in (place.get("domain"), (place.get("publisher") or {}).get("domain")):
+        names = [place.bundle.lower()] if isinstance(place, App) and place.bundle else []
+        for domain in (place.domain, place.publisher.domain if place.publisher is not None else None):
             if domain:
                 names += and_above(bare_domain(domain))
-        break
-    return names
+        return names
+    return []

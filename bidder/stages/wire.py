@@ -1,50 +1,76 @@
-"""What the bidder reads of a bid request: the schemas of `openrtb_schemas`, cut down to it.
+"""Bytes → the request as `request` has it, in one of two ways.
 
-The rule kept here: a hint that decoding looks up is named, and no other; a test compares the list with what is looked
-up. Restrictions, parts and required fields need no naming: they are always read, since they can refuse a request.
-Reading so costs two thirds of reading every field (11 µs less, where `orjson.loads` takes 14).
+The rule kept here: the quick way reads only what is typed to the letter, and reads it as the schema would; the schema
+reads everything else: numbers in strings, 1.0 for 1, single values for arrays, what can't be read. Both end in the same
+objects, and a test holds the two against each other.
+
+The quick way is msgspec's decoder: it builds nothing that is not asked for. It takes 1.0 times `orjson.loads` where
+the schema, asked for the same fields, takes 2.5 and hands on dicts.
 """
 
 from __future__ import annotations
 
-from openrtb_schemas import BidRequest, Message
+import orjson
+from msgspec import DecodeError, convert
+from msgspec.json import Decoder
 
-HINTS = {
-    "BidRequest": "site app dooh allimps",
-    "BidRequest.ext": "schain",
-    "Source": "",
-    "Source.ext": "schain",
-    "SupplyChain": "",
-    "SupplyChainNode": "",
-    "Regs": "ext",
-    "Site": "id domain page cat sectioncat pagecat publisher content",
-    "App": "id bundle domain cat sectioncat pagecat publisher content",
-    "DOOH": "id domain venuetype venuetypetax publisher content",
-    "Publisher": "id domain",
-    "Content": "cat genre language langb",
-    "Device": "geo ua sua devicetype make model os osv h w language langb carrier connectiontype ifa",
-    "Device.ext": "atts",
-    "UserAgent": "browsers",
-    "BrandVersion": "",
-    "Geo": "lat lon country region metro city zip utcoffset",
-    "User": "buyeruid geo data eids",
-    "User.ext": "consent eids",
-    "Data": "segment",
-    "Segment": "id",
-    "EID": "source uids",
-    "UID": "id",
-    "Imp": "metric tagid exp",
-    "Imp.ext": "prebid",
-    "Metric": "",
-    "Qty": "",
-    "Banner": "format w h pos topframe vcm",
-    "Format": "w h wratio hratio wmin",
-    "Video": "startdelay w h podid podseq placement plcmt skip skipmin skipafter pos poddedupe",
-    "Audio": "startdelay podid podseq",
-    "Native": "ver",
-    "Pmp": "",
-    "Deal": "",
-    "DurFloors": "",
-}
+from bidder.stages import request
+from bidder.stages.request import BidRequest, Object
+from openrtb_schemas import BidRequest as RequestSchema
+from openrtb_schemas import Message
 
-REQUEST: Message[BidRequest] = Message(BidRequest, HINTS)
+
+class NotJsonError(ValueError):
+    """The body is no JSON, though the schema would read it: it has NaN or Infinity for a number."""
+
+
+def _schema_name(kind: type[Object]) -> str:
+    """`SiteExt` is what the schema calls Site.ext."""
+    name = kind.__name__
+    return f"{name.removesuffix('Ext')}.ext" if name.endswith("Ext") else name
+
+
+def _kinds() -> dict[str, type[Object]]:
+    found = [kind for kind in vars(request).values() if isinstance(kind, type) and issubclass(kind, Object)]
+    return {_schema_name(kind): kind for kind in found if not kind.__subclasses__()}
+
+
+KINDS = _kinds()
+"""The schema's name of an object, or of the `ext` of one → how it is read."""
+
+SCHEMA: Message[RequestSchema] = Message(
+    RequestSchema, {name: " ".join(kind.__struct_fields__) for name, kind in KINDS.items()}
+)
+
+_decode = Decoder(BidRequest).decode
+
+
+def read(body: bytes) -> BidRequest:
+    """Raises `pydantic.ValidationError` as the schema does, and `NotJsonError`."""
+    try:
+        return read_to_the_letter(body)
+    except (DecodeError, UnicodeDecodeError, RecursionError):
+        return read_tolerantly(body)
+
+
+def read_to_the_letter(body: bytes) -> BidRequest:
+    """The quick way. Raises `msgspec.DecodeError`, `UnicodeDecodeError` or `RecursionError`: it is for the schema."""
+    if not body.isascii():
+        body.decode()  # for the decoder does not look at the UTF-8 of what it skips
+    return _decode(body)
+
+
+def read_tolerantly(body: bytes) -> BidRequest:
+    """The same by way of the schema, which reads what deviates."""
+    found = SCHEMA.validate_json(body)
+    if b"NaN" in body or b"Infinity" in body:
+        _insist_on_json(body)
+    return convert(found, BidRequest)
+
+
+def _insist_on_json(body: bytes) -> None:
+    """pydantic-core takes NaN and Infinity for numbers; JSON knows neither. As text they are welcome."""
+    try:
+        orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise NotJsonError(str(error)) from None

@@ -24,7 +24,7 @@ from bidder.stages.features import features
 from bidder.stages.price import price
 from bidder.stages.privacy import Policy
 from bidder.stages.target import CampaignIndex, compile_index, target
-from bidder.stages.wire import REQUEST
+from bidder.stages.wire import read, read_tolerantly
 from loadtest.traffic import requests
 
 REQUESTS = 400
@@ -79,9 +79,13 @@ def subjects() -> dict[str, Callable[[], None]]:
     credentials = Credentials("AKIDEXAMPLE", "secret")
     answers = [(orjson.dumps([0.01] * each.count), each.count) for each in rows]
 
-    def schema() -> None:
+    def reading() -> None:
         for body in BODIES:
-            REQUEST.validate_json(body)
+            read(body)
+
+    def reading_tolerantly() -> None:
+        for body in BODIES:
+            read_tolerantly(body)
 
     def decoding() -> None:
         for body in BODIES:
@@ -127,7 +131,8 @@ def subjects() -> dict[str, Callable[[], None]]:
             payload.decode(b"application/json", body, count)
 
     return {
-        "schema": schema,
+        "read": reading,
+        "read tolerantly": reading_tolerantly,
         "decode": decoding,
         "target, demo": targeting(lambda: index),
         "target, 100": targeting(partial(generated, 100)),

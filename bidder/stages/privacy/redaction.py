@@ -1,29 +1,35 @@
 """What privacy signals forbid → gone from the request.
 
-The rule kept here: in place, and first. `redact` works on the freshly parsed dicts before anything else reads them, so
+The rule kept here: in place, and first. `redact` works on the freshly read request before anything else looks at it, so
 that no later stage, log or explanation can see what was forbidden.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import IPv6Address
-from typing import Any, cast
 
 from bidder.stages.privacy.signals import FORBIDS, Forbidden, find_signals
 from bidder.stages.privacy.tcf import Policy
-from openrtb_schemas import BidRequest
+from bidder.stages.request import BidRequest, Device, Geo, Object, Site, User
 
 COORDINATE_DECIMALS = 2
 """About a kilometre: what remains of a position."""
 
-_IPV4 = re.compile(r"([0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3})\.[0-9]{1,3}")
-_USER_IDS = ("id", "buyeruid", "eids", "customdata")
-_USER_TRAITS = ("data", "keywords", "kwarray", "yob", "gender", "customdata")
-_DEVICE_IDS = ("ifa", "didsha1", "didmd5", "dpidsha1", "dpidmd5", "macsha1", "macmd5", "ext")
-_EXACT_PLACE = ("zip", "accuracy", "lastfix", "ext")
+
+def _read(kind: type[Object], *names: str) -> tuple[str, ...]:
+    """Those that are read. The others are named all the same: whoever comes to read one finds it removed."""
+    return tuple(name for name in names if name in kind.__struct_fields__)
+
+
+_USER_IDS = _read(User, "id", "buyeruid", "eids", "customdata", "ext")
+_USER_TRAITS = _read(User, "data", "keywords", "kwarray", "yob", "gender", "customdata")
+_NO_TRAITS = ("eids", "consent")  # of user.ext; all else there is one
+_DEVICE_HASHES = ("didsha1", "didmd5", "dpidsha1", "dpidmd5", "macsha1", "macmd5")
+_DEVICE_IDS = _read(Device, "ifa", "ip", "ipv6", "ext", *_DEVICE_HASHES)
+_EXACT_PLACE = _read(Geo, "zip", "accuracy", "lastfix", "ext")
+_TYPED = _read(Site, "search")
+_ADDRESSES = _read(Site, "page", "ref")
 
 
 @dataclass(slots=True, frozen=True)
@@ -46,7 +52,7 @@ def redact(request: BidRequest, policy: Policy) -> Verdict:
     if not signals:
         return CLEAR
     verdict = _verdict(tuple(signals))
-    _remove(cast("dict[str, Any]", request), verdict.forbidden)
+    _remove(request, verdict.forbidden)
     return verdict
 
 
@@ -59,57 +65,40 @@ def _verdict(signals: tuple[str, ...]) -> Verdict:
     return Verdict(tuple(dict.fromkeys(signals)), forbidden)
 
 
-def _remove(request: dict[str, Any], forbidden: int) -> None:
-    user: dict[str, Any] = request.get("user") or {}
-    device: dict[str, Any] = request.get("device") or {}
+def _remove(request: BidRequest, forbidden: int) -> None:
+    user, device = request.user, request.device
     if forbidden & Forbidden.IDENTIFIERS:
         _drop(user, _USER_IDS)
-        user.pop("ext", None)
         _drop(device, _DEVICE_IDS)
-        _shorten_addresses(device)
-        _drop_queries(request)
+        _drop_queries(request.site)
     if forbidden & Forbidden.TRAITS:
         _drop(user, _USER_TRAITS)
-        if ext := user.pop("ext", None):
-            user["ext"] = {key: ext[key] for key in ("eids", "consent") if key in ext}
+        if user is not None and user.ext is not None:
+            _drop(user.ext, tuple(name for name in user.ext.__struct_fields__ if name not in _NO_TRAITS))
     if forbidden & Forbidden.POSITION:
         for owner in (user, device):
-            if geo := owner.get("geo"):
-                _coarsen(geo)
+            if owner is not None and owner.geo is not None:
+                _coarsen(owner.geo)
 
 
-def _drop(source: dict[str, Any], keys: tuple[str, ...]) -> None:
-    for key in keys:
-        source.pop(key, None)
+def _drop(source: Object | None, names: tuple[str, ...]) -> None:
+    if source is not None:
+        for name in names:
+            setattr(source, name, None)
 
 
-def _coarsen(geo: dict[str, Any]) -> None:
+def _coarsen(geo: Geo) -> None:
     _drop(geo, _EXACT_PLACE)
-    for key in ("lat", "lon"):
-        if (coordinate := geo.get(key)) is not None:
-            geo[key] = round(coordinate, COORDINATE_DECIMALS)
+    if geo.lat is not None:
+        geo.lat = round(geo.lat, COORDINATE_DECIMALS)
+    if geo.lon is not None:
+        geo.lon = round(geo.lon, COORDINATE_DECIMALS)
 
 
-def _shorten_addresses(device: dict[str, Any]) -> None:
-    for key in ("ip", "ipv6"):
-        if (address := device.pop(key, None)) and (short := shorten(address)):
-            device[key] = short
-
-
-def shorten(address: str) -> str:
-    """An address with its last 8 bits (IPv4) or 72 bits (IPv6) zero; "" for what is none."""
-    if ipv4 := _IPV4.fullmatch(address):
-        return f"{ipv4[1]}.0"
-    try:
-        return str(IPv6Address(int(IPv6Address(address)) >> 72 << 72))
-    except ValueError:
-        return ""
-
-
-def _drop_queries(request: dict[str, Any]) -> None:
+def _drop_queries(site: Site | None) -> None:
     """What people typed, and parts of addresses in which identifiers travel."""
-    if site := request.get("site"):
-        site.pop("search", None)
-        for key in ("page", "ref"):
-            if isinstance(address := site.pop(key, None), str):
-                site[key] = address.partition("?")[0].partition("#")[0]
+    if site is not None:
+        _drop(site, _TYPED)
+        for name in _ADDRESSES:
+            if (address := getattr(site, name)) is not None:
+                setattr(site, name, address.partition("?")[0].partition("#")[0])

@@ -21,8 +21,7 @@ from bidder.stages.privacy.gpp import (
     read_sections,
 )
 from bidder.stages.privacy.tcf import Policy, read_consent
-from bidder.stages.reading import extension
-from openrtb_schemas import BidRequest, Device, Regs
+from bidder.stages.request import BidRequest, Device, Regs, RegsExt, User
 
 
 class Forbidden:
@@ -61,48 +60,58 @@ FORBIDS: dict[str, int] = {
 
 _PURPOSES = tuple((purpose, f"tcf_purpose_{purpose}") for purpose in (1, 2, 3, 4, 7, 9, 10))
 _TRACKING_AUTHORISED = (None, 3, "3")
+_NO_CONTROL = (None, 0, "0", "")
 _NO_SECTION_APPLIES = -1
+
+NO_EXT = RegsExt()
 
 
 def find_signals(request: BidRequest, policy: Policy) -> list[str]:
     """The names of all signals in `request` that forbid something: keys of `FORBIDS`."""
     found: list[str] = []
-    if device := request.get("device"):
+    if (device := request.device) is not None:
         _read_device(found, device)
-    regs, user = request.get("regs"), request.get("user")
-    consent = extension(user, "consent") if user else None
-    if not regs:
+    consent = _consent(request.user)
+    if (regs := request.regs) is None:
         if consent:
             _read_consents(found, [consent], policy)
         return found
-    if regs.get("coppa"):
+    ext = regs.ext or NO_EXT
+    if regs.coppa:
         found.append("coppa")
-    if (ext := regs.get("ext")) and ext.get("gpc") not in (None, 0, "0", ""):
+    if ext.gpc not in _NO_CONTROL:
         found.append("gpc")
-    us_privacy = extension(regs, "us_privacy")
+    us_privacy = regs.us_privacy or ext.us_privacy
     if us_privacy and not allows_sale(us_privacy):
         found.append("us_privacy_opt_out")
     in_gpp = _read_gpp(found, regs, us_privacy)
-    gdpr = extension(regs, "gdpr")
+    gdpr = ext.gdpr if regs.gdpr is None else regs.gdpr
     applies = bool(consent) if gdpr is None else gdpr not in (0, "0")  # not said: a TC string says that it does
     if applies or in_gpp is not None:
         _read_consents(found, [text for text in (consent, in_gpp) if text], policy)
     return found
 
 
+def _consent(user: User | None) -> Any:
+    if user is None:
+        return None
+    return user.consent or (user.ext.consent if user.ext is not None else None)
+
+
 def _read_device(found: list[str], device: Device) -> None:
-    if device.get("lmt"):
+    if device.lmt:
         found.append("lmt")
-    if device.get("dnt"):
+    if device.dnt:
         found.append("dnt")
-    if (ext := device.get("ext")) and ext.get("atts") not in _TRACKING_AUTHORISED:
+    if device.ext is not None and device.ext.atts not in _TRACKING_AUTHORISED:
         found.append("atts")
 
 
 def _read_gpp(found: list[str], regs: Regs, us_privacy: Any) -> str | None:
     """Signals of the GPP string's applicable sections. Returns the TCF section's text if that section applies ("" if it
     is missing), None if it does not."""
-    text, said = extension(regs, "gpp"), extension(regs, "gpp_sid")
+    ext = regs.ext or NO_EXT
+    text, said = regs.gpp or ext.gpp, regs.gpp_sid or ext.gpp_sid
     if not text and said is None:
         return None
     try:

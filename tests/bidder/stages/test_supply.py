@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bidder.domain import NoBidReason
+from bidder.stages.request import BidRequest
 from bidder.stages.supply import DEFAULT_POLICY, MAX_NODES, SupplyPolicy, refuses
+from bidder.stages.wire import read
 
 INCOMPLETE = NoBidReason.INCOMPLETE_SUPPLY_CHAIN
 BLOCKED = NoBidReason.BLOCKED_SUPPLY_CHAIN_NODE
@@ -21,8 +24,8 @@ def chain(*nodes: tuple[Any, Any], **changes: Any) -> dict[str, Any]:
     return {"complete": 1, "ver": "1.0", "nodes": listed} | changes
 
 
-def bought_by(**request: Any) -> dict[str, Any]:
-    return {"id": "a", "site": {"domain": "news.example"}} | request
+def bought_by(**request: Any) -> BidRequest:
+    return read(json.dumps({"id": "a", "imp": [{"id": "1"}], "site": {"domain": "news.example"}} | request).encode())
 
 
 @pytest.mark.parametrize(

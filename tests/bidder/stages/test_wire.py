@@ -1,4 +1,4 @@
-"""What is read of a request: the fields that decoding looks up, and the same auction as from all of them."""
+"""What is read of a request: the fields that decoding looks up, each as the schema has it, the same in both ways."""
 
 from __future__ import annotations
 
@@ -7,23 +7,24 @@ import sys
 from collections.abc import Iterator
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, Required, Union, get_args, get_origin
 
 import pytest
+from msgspec import Meta
+from msgspec.structs import fields
 from pydantic import ValidationError
-from typing_extensions import get_type_hints
+from typing_extensions import get_type_hints, is_typeddict
 
+import openrtb_schemas
 from bidder.stages import wire
-from bidder.stages.decode import MalformedError, decode, read_auction
-from bidder.stages.privacy import Policy
-from bidder.stages.supply import SupplyPolicy
+from bidder.stages.request import Int
+from bidder.stages.wire import KINDS, NotJsonError, read
 from loadtest.traffic import requests
-from openrtb_schemas import REQUEST
 from openrtb_schemas.reading import _Hint
 
 ROOT = Path(__file__).parents[3]
-VENDOR = Policy(755)
-STRICT = SupplyPolicy(authorised={"news.example": frozenset()}, authorisation_required=True)
+BOUNDS = get_args(openrtb_schemas.reading.Int)[1]
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +33,9 @@ def pages() -> Any:
     spec = spec_from_file_location("make_openrtb", ROOT / "docs" / "make_openrtb.py")
     assert spec is not None
     assert spec.loader is not None
-    module = sys.modules[spec.name] = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    loaded = sys.modules[spec.name] = module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
 
 
 def bodies(bench: Any, pages: Any) -> Iterator[bytes]:
@@ -46,56 +47,93 @@ def bodies(bench: Any, pages: Any) -> Iterator[bytes]:
     yield json.dumps({"id": "1", "imp": [{"id": "1", "native": native}]}).encode()
 
 
-def test_every_hint_that_is_looked_up_is_named_and_no_other(bench: Any, pages: Any) -> None:
-    """A hint that is looked up and not named would be missing from every request; one that is named in vain costs."""
+# -- the fields --------------------------------------------------------------------------------------------------------
+
+
+def test_every_hint_that_is_read_is_looked_up(bench: Any, pages: Any) -> None:
+    """One that is read in vain costs. That none is looked up which is not read, the type checker sees."""
     pages.Noting.noted.clear()
     for body in bodies(bench, pages):
-        for supply in (SupplyPolicy(), STRICT):
-            try:
-                request = pages.Noting.wrap(REQUEST.validate_json(body), "BidRequest")
-            except ValidationError:
-                continue
-            read_auction(request, VENDOR, supply)
-    looked_up = {(owner, name) for owner, name in pages.Noting.noted if name in hints_of(pages, owner)}
-    named = {(owner, name) for owner, names in wire.HINTS.items() for name in names.split()}
-    named |= {(owner.removesuffix(".ext"), "ext") for owner in wire.HINTS if owner.endswith(".ext")}
-    assert looked_up == named
-
-
-def hints_of(pages: Any, owner: str) -> set[str]:
-    """The hints that an object of the schema has; of an `ext` that is not read whole, whatever is looked up."""
-    parent = owner.removesuffix(".ext")
-    if parent not in wire.HINTS or ("ext" in wire.HINTS[parent].split() and owner != parent):
-        return set()
-    if owner != parent:
-        return {name for noted, name in pages.Noting.noted if noted == owner}
-    fields = get_type_hints(pages.KINDS[owner], include_extras=True)
-    return {name for name, kind in fields.items() if any(isinstance(note, _Hint) for note in notes(kind))}
-
-
-def notes(annotation: Any) -> tuple[Any, ...]:
-    found: tuple[Any, ...] = getattr(annotation, "__metadata__", ())
-    return found
-
-
-def test_the_auction_is_the_same_as_from_every_field(bench: Any, pages: Any) -> None:
-    """Also the no-bid, and whether it is a request at all."""
-    for body in bodies(bench, pages):
         try:
-            request = REQUEST.validate_json(body)
-        except ValidationError:
-            request = None
-        try:
-            decoded = decode(body, VENDOR, STRICT)
-        except MalformedError:
-            assert request is None
+            request = read(body)
+        except (ValidationError, NotJsonError):
             continue
-        if request is not None:
-            assert decoded == read_auction(request, VENDOR, STRICT)
+        pages.note_lookups(request)
+    named = {(owner, name) for owner, kind in KINDS.items() for name in kind.__struct_fields__}
+    assert {(owner, name) for owner, name in named - pages.Noting.noted if is_hint(owner, name)} == set()
 
 
-@pytest.mark.parametrize("fields", [{"Sight": "id"}, {"Site": "idd"}])
-def test_a_name_that_no_schema_has_is_refused(fields: dict[str, str]) -> None:
+def schema_of(owner: str) -> dict[str, Any]:
+    return get_type_hints(getattr(openrtb_schemas, owner), include_extras=True)
+
+
+def is_hint(owner: str, name: str) -> bool:
+    """So is all that stands in an `ext`."""
+    if owner.endswith(".ext"):
+        return True
+    return any(isinstance(note, _Hint) for note in getattr(schema_of(owner)[name], "__metadata__", ()))
+
+
+@pytest.mark.parametrize("owner", [name for name in KINDS if not name.endswith(".ext")])
+def test_an_object_has_every_field_that_can_refuse_a_request(owner: str) -> None:
+    """Restrictions, parts and required fields, looked up or not; and no field that the schema has not."""
+    names = set(KINDS[owner].__struct_fields__)
+    assert {name for name in schema_of(owner) if not is_hint(owner, name)} <= names
+    assert names <= schema_of(owner).keys()
+
+
+FIELDS = [(owner, field) for owner, kind in KINDS.items() for field in fields(kind)]
+
+
+@pytest.mark.parametrize(("owner", "field"), [pytest.param(*each, id=f"{each[0]}.{each[1].name}") for each in FIELDS])
+def test_a_field_has_the_type_of_the_schema(owner: str, field: Any) -> None:
+    """Or is a set where the schema has a list; optional is None, and nothing but required fields is not."""
+    kind = get_type_hints(KINDS[owner], include_extras=True)[field.name]
+    if owner.endswith(".ext"):
+        assert (kind, field.default) == (Any, None)
+        return
+    schema = schema_of(owner)[field.name]
+    required = get_origin(schema) is Required
+    if not required:
+        assert field.default is None
+        kind = without_none(kind)
+    assert field.required is required
+    assert in_lists(kind) == of_schema(schema, f"{owner}.{field.name}")
+
+
+def without_none(kind: Any) -> Any:
+    assert get_origin(kind) in (UnionType, Union)
+    left = [each for each in get_args(kind) if each is not type(None)]
+    assert len(left) == len(get_args(kind)) - 1
+    return left[0] if len(left) == 1 else Union[tuple(left)]  # noqa: UP007 - made at run time
+
+
+def in_lists(kind: Any) -> Any:
+    """A type of the objects, with lists for sets."""
+    if get_origin(kind) is Annotated and kind != Int:
+        assert kind.__metadata__ == (Meta(min_length=1),)
+        return in_lists(get_args(kind)[0])
+    if get_origin(kind) in (list, frozenset):
+        return list[in_lists(get_args(kind)[0])]  # type: ignore[misc]
+    return kind
+
+
+def of_schema(kind: Any, place: str) -> Any:
+    """A type of the schema without its notes, with the bidder's objects for the schema's."""
+    if get_origin(kind) in (Annotated, Required):
+        (inner, *notes) = get_args(kind)
+        return Int if inner is int and BOUNDS in notes else of_schema(inner, place)
+    if get_origin(kind) is list:
+        return list[of_schema(get_args(kind)[0], place)]  # type: ignore[misc]
+    if is_typeddict(kind):
+        return KINDS[kind.__name__]
+    if kind == dict[str, Any]:
+        return KINDS[place]
+    return kind
+
+
+@pytest.mark.parametrize("names", [{"Sight": "id"}, {"Site": "idd"}])
+def test_a_name_that_no_schema_has_is_refused(names: dict[str, str]) -> None:
     """At start-up, not at the first request."""
     with pytest.raises(LookupError):
-        wire.Message(wire.BidRequest, fields)
+        wire.Message(openrtb_schemas.BidRequest, names)

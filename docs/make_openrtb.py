@@ -32,7 +32,6 @@ import openrtb_schemas  # noqa: E402
 from bidder.domain import Exchange  # noqa: E402
 from bidder.stages.decode import read_auction  # noqa: E402
 from bidder.stages.privacy import Policy  # noqa: E402
-from bidder.stages.request import BidRequest as ReadRequest  # noqa: E402
 from bidder.stages.request import Object  # noqa: E402
 from bidder.stages.supply import SupplyPolicy  # noqa: E402
 from bidder.stages.wire import KINDS as READ  # noqa: E402
@@ -146,10 +145,12 @@ VENDOR = Policy(755)
 STRICT = SupplyPolicy(authorised={"news.example": frozenset()}, authorisation_required=True)
 
 
-def note_lookups(request: ReadRequest) -> None:
-    """What decoding looks up of a request, whoever buys it."""
-    for supply in (SupplyPolicy(), STRICT):
-        read_auction(noting(request), VENDOR, supply)
+def note_lookups(body: bytes, *policies: SupplyPolicy) -> None:
+    """What decoding looks up of a request, by each of the policies."""
+    with suppress(ValidationError, NotJsonError):
+        request = read(body)
+        for supply in policies:
+            read_auction(noting(request), VENDOR, supply)
 
 
 def note_native_lookups() -> None:
@@ -231,12 +232,12 @@ class Watch:
         self.uses[field] = max(use, self.uses.get(field, Use.IGNORES))
 
     async def _bid(self, bidder: Any, body: bytes) -> Any:
-        with suppress(ValidationError, NotJsonError):
-            note_lookups(read(body))
+        note_lookups(body, SupplyPolicy())
         return await bidder.bid(body)
 
     async def _request(self, bidder: Any, body: bytes) -> None:
         outcome = await self._bid(bidder, body)
+        note_lookups(body, STRICT)
         self._response(outcome)
         try:
             request = json.loads(body)

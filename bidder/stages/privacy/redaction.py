@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from bidder.stages.privacy.signals import FORBIDS, Forbidden, find_signals
 from bidder.stages.privacy.tcf import Policy
-from bidder.stages.request import BidRequest, Device, Geo, Object, Site, User
+from bidder.stages.request import BidRequest, Device, Geo, Object, Site, User, UserExt
 
 COORDINATE_DECIMALS = 2
 """About a kilometre: what remains of a position."""
@@ -24,7 +24,7 @@ def _read(kind: type[Object], *names: str) -> tuple[str, ...]:
 
 _USER_IDS = _read(User, "id", "buyeruid", "eids", "customdata", "ext")
 _USER_TRAITS = _read(User, "data", "keywords", "kwarray", "yob", "gender", "customdata")
-_NO_TRAITS = ("eids", "consent")  # of user.ext; all else there is one
+_EXT_TRAITS = tuple(name for name in UserExt.__struct_fields__ if name not in ("eids", "consent"))
 _DEVICE_HASHES = ("didsha1", "didmd5", "dpidsha1", "dpidmd5", "macsha1", "macmd5")
 _DEVICE_IDS = _read(Device, "ifa", "ip", "ipv6", "ext", *_DEVICE_HASHES)
 _EXACT_PLACE = _read(Geo, "zip", "accuracy", "lastfix", "ext")
@@ -73,8 +73,7 @@ def _remove(request: BidRequest, forbidden: int) -> None:
         _drop_queries(request.site)
     if forbidden & Forbidden.TRAITS:
         _drop(user, _USER_TRAITS)
-        if user is not None and user.ext is not None:
-            _drop(user.ext, tuple(name for name in user.ext.__struct_fields__ if name not in _NO_TRAITS))
+        _drop(user.ext if user is not None else None, _EXT_TRAITS)
     if forbidden & Forbidden.POSITION:
         for owner in (user, device):
             if owner is not None and owner.geo is not None:

@@ -111,7 +111,6 @@ class ExecutionRole(Construct):
     def _join_vpc(self, subnets: Sequence[ec2.ISubnet], security_group: ec2.ISecurityGroup) -> None:
         of_account = f"arn:{Aws.PARTITION}:ec2:{Aws.REGION}:{Aws.ACCOUNT_ID}"
         places = [f"{of_account}:subnet/{subnet.subnet_id}" for subnet in subnets]
-        interfaces = f"{of_account}:network-interface/*"
         self.allow(
             "PlaceInterfaces",
             ["ec2:CreateNetworkInterface"],
@@ -119,11 +118,15 @@ class ExecutionRole(Construct):
         )
         self.allow(
             "ManageInterfaces",
-            ["ec2:CreateNetworkInterface", "ec2:CreateNetworkInterfacePermission", "ec2:DeleteNetworkInterface"],
-            [interfaces],
+            [
+                "ec2:CreateNetworkInterface",
+                "ec2:CreateNetworkInterfacePermission",
+                "ec2:DeleteNetworkInterface",
+                "ec2:DeleteNetworkInterfacePermission",
+            ],
+            [f"{of_account}:network-interface/*"],
             {"ArnEquals": {"ec2:Subnet": places}},
         )
-        self.allow("ReleaseInterfaces", ["ec2:DeleteNetworkInterfacePermission"], [interfaces])
         self.allow(
             "LookAtNetwork",
             [

@@ -131,15 +131,15 @@ EXPLAINED_WILDCARDS: tuple[Wildcard, ...] = (
         "EC2 knows no resources for Describe actions; SageMaker looks at the VPC before it joins",
     ),
     Wildcard(
-        ("ec2:CreateNetworkInterface", "ec2:CreateNetworkInterfacePermission", "ec2:DeleteNetworkInterface"),
+        (
+            "ec2:CreateNetworkInterface",
+            "ec2:CreateNetworkInterfacePermission",
+            "ec2:DeleteNetworkInterface",
+            "ec2:DeleteNetworkInterfacePermission",
+        ),
         r"arn:.*:network-interface/\*",
         "SageMaker makes the interface, so its id is not known before; the condition keeps it in the private subnets",
         condition="ec2:Subnet",
-    ),
-    Wildcard(
-        ("ec2:DeleteNetworkInterfacePermission",),
-        r"arn:.*:network-interface/\*",
-        "SageMaker made the interface, so its id is not known before; it can only give up its own right",
     ),
     Wildcard(
         ("logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"),

@@ -142,10 +142,7 @@ class TrainingPipeline(Construct):
             iam.PolicyStatement(
                 sid="Register",
                 actions=["sagemaker:CreateModelPackage"],
-                resources=[
-                    f"{of_sagemaker}:model-package-group/{package_group(self._name)}",
-                    f"{of_sagemaker}:model-package/{package_group(self._name)}/*",
-                ],
+                resources=[f"{of_sagemaker}:model-package/{package_group(self._name)}/*"],
             ),
             iam.PolicyStatement(
                 sid="PassRoles",

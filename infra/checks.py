@@ -11,12 +11,13 @@ from pathlib import Path
 from cfnlint.config import ConfigMixIn
 from cfnlint.runner import Runner
 
-from infra import containers, exposure, identity, nag
+from infra import containers, exposure, grants, identity, nag
 from infra.synthesis import Composition
 
 RULES = (
     identity.unexplained_wildcards,
     identity.wide_invocations,
+    grants.idle_grants,
     exposure.open_security_groups,
     exposure.open_egress,
     exposure.buckets_without_tls,

@@ -314,8 +314,8 @@ class EksCluster(Construct):
         """What CloudWatchAgentServerPolicy allows, but for traces, and on this cluster's log groups."""
         role = self.pod_role("ObservingRole", "eks-observing", "Publishes Container Insights")
         groups = Stack.of(self).format_arn(service="logs", resource=f"log-group:/aws/containerinsights/{self.prefix}/*")
-        _allow(role, "LookAround", ["ec2:DescribeVolumes", "ec2:DescribeTags"], ["*"])
-        writes = ["CreateLogGroup", "CreateLogStream", "DescribeLogGroups", "DescribeLogStreams", "PutLogEvents"]
+        _allow(role, "LookAround", ["ec2:DescribeVolumes", "ec2:DescribeTags", "logs:DescribeLogGroups"], ["*"])
+        writes = ["CreateLogGroup", "CreateLogStream", "DescribeLogStreams", "PutLogEvents"]
         writes += ["PutRetentionPolicy"]
         _allow(role, "WriteLogs", [f"logs:{what}" for what in writes], [groups])
         role.add_to_policy(

@@ -236,9 +236,10 @@ EXPLAINED_WILDCARDS: tuple[Wildcard, ...] = (
             "elasticloadbalancing:DescribeTargetGroupAttributes",
             "elasticloadbalancing:DescribeTargetGroups",
             "elasticloadbalancing:DescribeTargetHealth",
+            "logs:DescribeLogGroups",
         ),
         resource=EVERYTHING,
-        reason="EC2 and Elastic Load Balancing know no resources for these, which only look",
+        reason="EC2, Elastic Load Balancing and CloudWatch Logs know no resources for these, which only look",
     ),
     Wildcard(
         actions=("ecr:GetAuthorizationToken",),
@@ -274,7 +275,6 @@ EXPLAINED_WILDCARDS: tuple[Wildcard, ...] = (
         actions=(
             "logs:CreateLogGroup",
             "logs:CreateLogStream",
-            "logs:DescribeLogGroups",
             "logs:DescribeLogStreams",
             "logs:PutLogEvents",
             "logs:PutRetentionPolicy",

@@ -74,6 +74,13 @@ def test_a_request_of_ones_own(stack: Stack, tmp_path: Path) -> None:
     assert "wrong: no bid at all" in done.stderr
 
 
+def test_it_runs_as_a_file_of_plain_python() -> None:
+    """Copied to a machine in the VPC that has nothing but Python."""
+    command = [sys.executable, "-S", "-E", str(ROOT / "infra/smoke.py"), "--help"]
+    done = subprocess.run(command, cwd="/", capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_what_cannot_be_reached_is_told_apart() -> None:
     """Exit code 3, with the address and the reason."""
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import botocore.session
 import pytest
 from botocore import xform_name
 
+from infra.synthesis import Composition
 from tests.infra.guides import ROOT, commands, guides, headings, links
 
 every_guide = pytest.mark.parametrize("guide", guides(), ids=lambda path: path.name)
@@ -120,3 +122,28 @@ def test_code_that_looks_like_a_file_is_one(guide: Path) -> None:
     """Of the project's own folders."""
     for name in re.findall(r"`((?:infra|docs|docker|bidder|model|loadtest|tests)/[\w./-]+\.\w+)`", guide.read_text()):
         assert (ROOT / name).is_file(), (guide.name, name)
+
+
+def test_stacks_exist(compositions: tuple[Composition, ...]) -> None:
+    """All that the guide deploys or destroys, and the guide tells of all that there are."""
+    there = {name for composition in compositions for name in composition.templates}
+    text = (ROOT / "docs/deployment.md").read_text()
+    named = {
+        word for words in commands(text) if "aws-cdk@2" in words[1:2] for word in words if word.startswith("bidder-")
+    }
+    assert named - {"bidder-boundary"} <= there
+    told = {
+        name.partition("-")[2].partition("-")[2] for name in re.findall(r"^\| `(bidder-[\w-]+)`", text, re.MULTILINE)
+    }
+    assert told == {name.partition("-")[2].partition("-")[2] for name in there}
+
+
+@every_guide
+def test_names_of_resources_exist(guide: Path, compositions: tuple[Composition, ...]) -> None:
+    """Clusters, repositories, buckets, roles, log groups: what begins with a deployment's name is in a template."""
+    templates = json.dumps([dict(composition.templates) for composition in compositions])
+    stacks = {name for composition in compositions for name in composition.templates}
+    for words in commands(guide.read_text()):
+        for name in re.findall(r"(?<![\w-])/?(?:bidder|rtb)-(?:dev|prod|\$ENV)[\w/-]*", " ".join(words)):
+            real = name.replace("$ENV", "dev").rstrip("-")
+            assert real in stacks or real in templates, (words, real)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-GUIDES = ("deployment", "restore", "rtb-fabric", "runbook", "secrets", "well-architected")
+GUIDES = ("deployment", "restore", "rtb-fabric", "runbook", "secrets", "training", "well-architected")
 
 
 def guides() -> list[Path]:

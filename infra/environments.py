@@ -571,7 +571,7 @@ DEV = Environment(
         exchanges=("generic",),
     ),
     audit=AuditSizes(days=90),
-    budget=BudgetSizes(limit_usd=900),
+    budget=BudgetSizes(limit_usd=1_100),
     eks=EksSizes(
         kubernetes_version="1.36",
         compute=NodeSizes(instance_types=("c7g.large",), min_nodes=3, max_nodes=6),
@@ -671,7 +671,7 @@ PROD = Environment(
         keep_on_delete=True,
     ),
     audit=AuditSizes(days=400, lock_days=365, insights=True, keep_on_delete=True),
-    budget=BudgetSizes(limit_usd=8_500),
+    budget=BudgetSizes(limit_usd=9_500),
     eks=EksSizes(
         kubernetes_version="1.36",
         compute=NodeSizes(instance_types=("c7g.xlarge",), min_nodes=3, max_nodes=24, static_cpus=True),

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import uvloop
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from bidder import logs
 from bidder.bootstrap import load_exchanges_of, load_rates_of, privacy_of, running
@@ -46,14 +47,21 @@ STOP_RESERVE_S = 5.0
 _DATA_ERRORS = (CatalogError, SourceError, ExchangesError, RatesError, SupplyError, OSError, ValueError)
 
 
+def _said(problem: ErrorDetails) -> str:
+    """Of a setting, with what it was; of several together without, as the secrets are among them."""
+    if not problem["loc"]:
+        return problem["msg"].removeprefix("Value error, ")
+    name = "_".join(map(str, problem["loc"])).upper()
+    return f"BIDDER_{name}: {problem['msg']} (got {problem['input']!r})"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         settings = Settings()
     except ValidationError as error:
         for problem in error.errors():
-            name = "BIDDER_" + "_".join(map(str, problem["loc"])).upper() if problem["loc"] else "settings"
-            print(f"{name}: {problem['msg']} (got {problem['input']!r})", file=sys.stderr)
+            print(_said(problem), file=sys.stderr)
         return WRONG
     logs.configure(settings.log_format, settings.log_level)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)

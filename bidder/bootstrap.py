@@ -26,6 +26,7 @@ from bidder.rates import load_rates
 from bidder.server.app import Scrape, make_app
 from bidder.server.collector import Collector
 from bidder.server.debug import add_explain
+from bidder.server.inside import Inside
 from bidder.server.lag import LoopLag
 from bidder.server.lane import Lane
 from bidder.server.notices import NoticeDesk
@@ -297,7 +298,8 @@ def app_of(
     app = make_app(scrape, readiness.not_ready, desk)
     if token := explain_token_of(settings):
         add_explain(app, explainer.explain, exchanges, token=token, max_body_bytes=settings.max_body_bytes)
-    return app
+    networks = settings.networks()
+    return Inside(app, networks) if networks else app
 
 
 def price_keys_of(settings: Settings, exchanges: Mapping[str, Exchange]) -> Mapping[str, PriceKeys]:

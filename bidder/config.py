@@ -6,6 +6,7 @@ credentials are no settings of the bidder: they come from the usual chain.
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -26,6 +27,9 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="0 = any free one")] = 8080
     workers: Annotated[int, Field(gt=0, le=256, description="processes on the port, one a core")] = 1
+    inside_networks: str = Field(
+        "", description='who may see metrics, docs and explanations: "10.0.0.0/16,127.0.0.0/8"; empty: everybody'
+    )
     worker: Annotated[int, Field(ge=0, description="set by the supervisor of several")] = 0
     worker_peers: Path | None = Field(None, description="set by the supervisor: where workers find each other")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -98,6 +102,7 @@ class Settings(BaseSettings):
         if self.endpoint_variants:
             self.variants()
         self.tcf_purposes()
+        self.networks()
         return self
 
     def variants(self) -> tuple[tuple[str, float], ...]:
@@ -115,6 +120,13 @@ class Settings(BaseSettings):
         if len(set(names)) < len(names):
             raise ValueError(f"BIDDER_ENDPOINT_VARIANTS: a variant is named twice in {self.endpoint_variants!r}")
         return tuple(pairs)
+
+    def networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """`inside_networks` read. Raises ValueError."""
+        try:
+            return tuple(ip_network(item.strip()) for item in self.inside_networks.split(",") if item.strip())
+        except ValueError as error:
+            raise ValueError(f"BIDDER_INSIDE_NETWORKS: {error}; networks are written as in 10.0.0.0/16") from None
 
     def tcf_purposes(self) -> tuple[frozenset[int], frozenset[int]]:
         """`tcf_legitimate_interest` and `tcf_flexible` read: numbers of purposes. Raises ValueError."""

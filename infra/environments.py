@@ -222,6 +222,7 @@ class BidderSettings:
 
     max_in_flight: int
     endpoint_max_calls: int
+    inside_networks: str
     drain_s: float = 15.0
     stop_s: float = 10.0
     keep_alive_s: int = 330
@@ -542,7 +543,7 @@ DEV = Environment(
         schedule=None,
         log_days=14,
     ),
-    bidder=BidderSettings(max_in_flight=200, endpoint_max_calls=8),
+    bidder=BidderSettings(max_in_flight=200, endpoint_max_calls=8, inside_networks="10.40.0.0/16,127.0.0.0/8"),
     service=ServiceSizes(
         image_tag="0.1.0",
         capacity=FargateCapacity(on_demand_tasks=3),
@@ -639,7 +640,7 @@ PROD = Environment(
         schedule="cron(0 3 * * ? *)",
         log_days=365,
     ),
-    bidder=BidderSettings(max_in_flight=2000, endpoint_max_calls=32),
+    bidder=BidderSettings(max_in_flight=2000, endpoint_max_calls=32, inside_networks="10.50.0.0/16,127.0.0.0/8"),
     service=ServiceSizes(
         image_tag="0.1.0",
         capacity=InstanceCapacity(instance_type="c7g.xlarge", tasks_each=3, min_instances=3, max_instances=30),

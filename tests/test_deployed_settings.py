@@ -19,3 +19,10 @@ def test_the_bidder_takes_what_an_environment_gives(environment: Environment) ->
     assert settings.keep_alive_s == environment.bidder.keep_alive_s
     assert settings.max_in_flight == environment.bidder.max_in_flight
     assert settings.log_format == environment.bidder.log_format
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS.values(), ids=lambda each: each.name)
+def test_metrics_are_seen_from_the_vpc_and_the_task_itself_alone(environment: Environment) -> None:
+    """Exchanges' connections keep their own addresses on the way through the balancer."""
+    settings = Settings(inside_networks=environment.bidder.inside_networks)
+    assert [str(network) for network in settings.networks()] == [environment.network.cidr, "127.0.0.0/8"]

@@ -22,7 +22,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 MODEL_PORT, BIDDER_PORT, LOCAL_PORT = "18080", "18081", "18090"
-WRITABLE = ("/tmp", "/opt/ml/input/data/train", "/opt/ml/model", "/opt/ml/output", "/var/cache/rtb-bidder")  # noqa: S108
+WRITABLE = ("/tmp", "/opt/ml/input/data/train", "/opt/ml/model", "/opt/ml/output")  # noqa: S108
 DOCKER = [
     *("docker", "run", "--rm", "-i", "--network", "host"),
     *("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"),

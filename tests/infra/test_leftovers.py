@@ -13,7 +13,10 @@ from typing import Any
 import boto3
 import pytest
 
+from infra.leftovers.__main__ import NAMES, PROJECT
 from infra.leftovers.probes import PROBES, Cost
+from infra.leftovers.search import Search
+from infra.synthesis import Composition
 from tests.infra.fake_aws import FakeAws, serving
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -295,6 +298,28 @@ def test_options_that_are_not_understood(arguments: list[str]) -> None:
     done = leftovers(FakeAws({}), *arguments)
     assert done.returncode == 2
     assert done.stderr
+
+
+NAMING = (
+    "AlarmName", "BucketName", "ClusterName", "DashboardName", "DeliveryStreamName", "EndpointName", "LogGroupName",
+    "ReplicationGroupId", "RepositoryName", "StateMachineName", "TrailName",
+)  # fmt: skip
+
+
+def test_what_the_templates_name_is_known_as_ours(compositions: tuple[Composition, ...]) -> None:
+    """Every name that a composition gives; and keys, which have none, carry the tags that they are found by."""
+    for composition in compositions:
+        environment = composition.name.partition("-")[0]
+        tags = {"project": PROJECT, "environment": environment}
+        search = Search(None, [f"{name}-{environment}" for name in NAMES], tags)
+        resources = [each for template in composition.templates.values() for each in template["Resources"].values()]
+        names = [each["Properties"][key] for each in resources for key in NAMING if key in each.get("Properties", {})]
+        texts = [name if isinstance(name, str) else json.dumps(name) for name in names]
+        given = [text for text in texts if '"Ref"' not in text or "Fn::Join" in text]
+        assert len(given) > 20
+        assert [name for name in given if not search._is_ours({"name": name})] == []
+        keys = [each for each in resources if each["Type"] == "AWS::KMS::Key"]
+        assert all(search._is_ours({"tags": each["Properties"]["Tags"]}) for each in keys)
 
 
 @pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.kind)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from aws_cdk import Stack, aws_iam, aws_kms, aws_s3, aws_secretsmanager
+from aws_cdk import CfnOutput, Stack, aws_iam, aws_kms, aws_s3, aws_secretsmanager
 from constructs import Construct
 
 from infra.eks_cluster import EksCluster
@@ -46,6 +46,12 @@ class EksIdentity(Construct):
         self.controller_role = self._controller(target_group_arn) if by_ourselves else None
         self.price_keys = self._price_keys()
         self.secrets_role = self._secrets([self.price_keys, *secrets])
+        # What the chart is told when it is installed: see its README.
+        for name, value in {
+            "TargetGroupArn": target_group_arn,
+            "DocumentsBucket": documents_bucket.bucket_name,
+        }.items():
+            CfnOutput(self, name, value=value).override_logical_id(name)
 
     def _bidder(
         self, endpoint_name: str, bucket: aws_s3.IBucket, documents: Sequence[str], event_stream_arn: str

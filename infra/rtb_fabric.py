@@ -118,7 +118,8 @@ class RtbFabric(Construct):
         if isinstance(target, Pods):
             self.gateway.node.add_dependency(self._let_look(target))
         self._links(target)
-        CfnOutput(self, "GatewayId", value=self.gateway_id, description="What exchanges on RTB Fabric ask links to")
+        output = CfnOutput(self, "GatewayId", value=self.gateway_id, description="What exchanges ask links to")
+        output.override_logical_id("FabricGatewayId")
 
     def _role(self, target: Target) -> aws_iam.Role | None:
         """To find addresses with. For pods it has no policy: what it may do is the cluster's to say."""

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -291,6 +292,13 @@ def test_the_operator_reads_the_bidders_secrets_and_no_others(template: dict[str
     assert keys.startswith("${IdentityPriceKeys")
     assert ":secret:bidder-prod/profiles/reader/url-1" in url
     assert only(template, "AWS::SecretsManager::Secret")["SecretString"] == ","
+
+
+def test_what_the_chart_is_told_is_an_output(template: dict[str, Any]) -> None:
+    """By names that the chart's README asks for."""
+    readme = (Path(__file__).parents[2] / "infra" / "helm" / "bidder" / "README.md").read_text()
+    assert {name for name in template["Outputs"] if f"output {name}" in readme} == {"TargetGroupArn", "DocumentsBucket"}
+    assert template["Outputs"]["TargetGroupArn"]["Value"] == TARGET_GROUP
 
 
 def test_wildcards_are_explained(template: dict[str, Any]) -> None:

@@ -49,7 +49,7 @@ class EksIdentity(Construct):
         # What the chart is told when it is installed: see its README.
         for name, value in {
             "TargetGroupArn": target_group_arn,
-            "DocumentsBucket": documents_bucket.bucket_name,
+            "DocumentsUrl": documents_bucket.s3_url_for_object(),
         }.items():
             CfnOutput(self, name, value=value).override_logical_id(name)
 

@@ -297,7 +297,7 @@ def test_the_operator_reads_the_bidders_secrets_and_no_others(template: dict[str
 def test_what_the_chart_is_told_is_an_output(template: dict[str, Any]) -> None:
     """By names that the chart's README asks for."""
     readme = (Path(__file__).parents[2] / "infra" / "helm" / "bidder" / "README.md").read_text()
-    assert {name for name in template["Outputs"] if f"output {name}" in readme} == {"TargetGroupArn", "DocumentsBucket"}
+    assert {name for name in template["Outputs"] if f"output {name}" in readme} == {"TargetGroupArn", "DocumentsUrl"}
     assert template["Outputs"]["TargetGroupArn"]["Value"] == TARGET_GROUP
 
 

@@ -46,12 +46,8 @@ class EksIdentity(Construct):
         self.controller_role = self._controller(target_group_arn) if by_ourselves else None
         self.price_keys = self._price_keys()
         self.secrets_role = self._secrets([self.price_keys, *secrets])
-        # What the chart is told when it is installed: see its README.
-        for name, value in {
-            "TargetGroupArn": target_group_arn,
-            "DocumentsUrl": documents_bucket.s3_url_for_object(),
-        }.items():
-            CfnOutput(self, name, value=value).override_logical_id(name)
+        told = CfnOutput(self, "TargetGroupArn", value=target_group_arn, description="For the chart: see its README")
+        told.override_logical_id("TargetGroupArn")
 
     def _bidder(
         self, endpoint_name: str, bucket: aws_s3.IBucket, documents: Sequence[str], event_stream_arn: str

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aws_cdk import Aws
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_secretsmanager as secretsmanager
 
@@ -20,6 +21,7 @@ from infra.environments import DEV, ENVIRONMENTS, PROD, AutoModeSizes, EksSizes,
 from infra.identity import unexplained_wildcards, wide_invocations
 from infra.image_cache import ImageCache
 from infra.statements import Statement, rendered, statements
+from infra.storage import bucket_name
 from tests.infra.stacks import Bare, bare_stack, resources_of
 
 TARGET_GROUP = "arn:aws:elasticloadbalancing:us-east-1:111122223333:targetgroup/bidder-prod/0123456789abcdef"
@@ -294,11 +296,13 @@ def test_the_operator_reads_the_bidders_secrets_and_no_others(template: dict[str
     assert only(template, "AWS::SecretsManager::Secret")["SecretString"] == ","
 
 
-def test_what_the_chart_is_told_is_an_output(template: dict[str, Any]) -> None:
-    """By names that the chart's README asks for."""
+def test_what_the_chart_is_told_is_as_its_readme_says(template: dict[str, Any]) -> None:
+    """The target group's ARN is an output of that name, and documents are in the bucket of that name."""
     readme = (Path(__file__).parents[2] / "infra" / "helm" / "bidder" / "README.md").read_text()
-    assert {name for name in template["Outputs"] if f"output {name}" in readme} == {"TargetGroupArn", "DocumentsUrl"}
+    assert "OutputKey=='TargetGroupArn'" in readme
     assert template["Outputs"]["TargetGroupArn"]["Value"] == TARGET_GROUP
+    bucket = bucket_name("bidder-$ENV", "catalogs", "$REGION").replace(Aws.ACCOUNT_ID, "$ACCOUNT")
+    assert f"s3://{bucket}/" in readme
 
 
 def test_wildcards_are_explained(template: dict[str, Any]) -> None:

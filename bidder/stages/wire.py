@@ -4,8 +4,8 @@ The rule kept here: the quick way reads only what is typed to the letter, and re
 reads everything else: numbers in strings, 1.0 for 1, single values for arrays, what can't be read. Both end in the same
 objects, and a test holds the two against each other.
 
-The quick way is msgspec's decoder: it builds nothing that is not asked for. It takes 1.0 times `orjson.loads` where
-the schema, asked for the same fields, takes 2.5 and hands on dicts.
+The quick way is msgspec's decoder: it builds nothing that is not asked for. It takes 0.85 times `orjson.loads`
+where the schema, asked for the same fields, takes 2.7 and hands on dicts.
 """
 
 from __future__ import annotations

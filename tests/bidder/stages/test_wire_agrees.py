@@ -54,7 +54,8 @@ def bodies(bench: Any) -> Iterator[bytes]:
     yield from (case.body for case in requests(5, 300))
     yield from (path.read_bytes() for path in sorted(REFERENCE.rglob("*.json")))
     if (corpus := REFERENCE / "requests.jsonl.gz").exists():
-        yield from gzip.decompress(corpus.read_bytes()).splitlines()
+        for line in gzip.decompress(corpus.read_bytes()).splitlines():
+            yield orjson.dumps(orjson.loads(line)["body"])
 
 
 def to_the_letter(body: bytes) -> Any:

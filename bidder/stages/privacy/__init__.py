@@ -1,7 +1,7 @@
 """What privacy signals forbid, and its removal from a request before anything else reads it.
 
 The rule kept here: fail closed. A signal that applies and cannot be read forbids all that it could forbid. `redact` is
-the one door: it runs first in decoding, and what it takes out of the request's dicts no later stage can see, log or
+the one door: it runs first in decoding, and what it takes out of the request no later stage can see, log or
 learn from. A raw identifier never leaves this package: profile keys are digests.
 
     bits      the bits of a base64url string

@@ -5,8 +5,8 @@ parts and required fields always do, since they can refuse a request. A test hol
 name, field by field. Absent, null and, for hints, unreadable are None. Of an `ext` some fields are read, of any JSON
 type.
 
-Sets in place of lists wherever neither order nor repeats matter: they are built while the bytes are read. This module is longer than
-others, since it is one list, a line a field.
+Sets in place of lists wherever neither order nor repeats matter: they are built while the bytes are read. This module
+is longer than others, since it is one list, a line a field.
 """
 
 from __future__ import annotations

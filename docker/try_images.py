@@ -125,11 +125,11 @@ def _try(options: argparse.Namespace) -> None:
 
 
 def _training_log() -> bytes:
-    """A line of Base64: the log of simulated users for some thousand made-up requests."""
+    """A line of Base64: the log of simulated users for twelve thousand made-up requests."""
     with tempfile.TemporaryDirectory() as folder:
         traffic, rows, log = (f"{folder}/{name}" for name in ("traffic.jsonl", "rows.csv", "log.csv.gz"))
         for command in (
-            ["loadtest", "traffic", "--count", "4000", "--seed", "7", "--valid-only", "--out", traffic],
+            ["loadtest", "traffic", "--count", "12000", "--seed", "7", "--valid-only", "--out", traffic],
             ["bidder", "rows", traffic, rows],
             ["model", "simulate", rows, log, "--seed", "7"],
         ):

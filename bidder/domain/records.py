@@ -56,7 +56,7 @@ def _steps(kind: Any, shared: Mapping[type, Shared[Any]]) -> tuple[_Step | None,
     if is_dataclass(kind) and isinstance(kind, type):
         return _object(kind, shared)
     if isinstance(kind, type) and issubclass(kind, Enum):
-        return (lambda member: member.value), kind
+        return (lambda member: member.value), {member.value: member for member in kind}.__getitem__
     origin, inner = get_origin(kind), get_args(kind)
     if origin is Literal and all(isinstance(each, _SCALARS) for each in inner):
         return None, None

@@ -16,14 +16,16 @@ from typing import Any
 from bidder.domain import Auction, Campaign, CreativeSpec, Deal, Format, Profile, Slot
 from bidder.pipeline import Open
 from bidder.stages.bitmaps import bits_of, mask_of
-from bidder.stages.floors import floor_of, reachable
-from bidder.stages.shard import Facts, Shard, facts_of, unwanted, wanted
+from bidder.stages.facts import Facts, facts_of, slot_facts, unwanted, wanted
+from bidder.stages.floors import floor_of, priced_by_duration, reachable
+from bidder.stages.shard import Shard
 from bidder.stages.target import MAX_LOOKED_AT, CampaignIndex, candidates_wanted
 
 MAX_IDS = 20
 """Campaigns named for a rule; all are counted."""
 
 ENOUGH = "enough better ones"
+FLOOR = "floor above the campaign's maximum"
 
 Step = tuple[str, int]
 """(rule, mask of the campaigns that pass it)"""
@@ -78,13 +80,22 @@ def explain_targeting(opened: Open, profile: Profile | None, per_slot: int) -> I
         places = [place for name in set(candidates) if (place := index.place(name)) is not None]
         walk = _Walk(opened, slot, profile, full=len(candidates) >= candidates_wanted(slot, per_slot))
         tally = Tally(index)
+        asked_of_slot = slot_facts(slot, facts, index.specs)
+        steps = None if priced_by_duration(slot) else index.floors.steps(slot, opened.rates)
         for shard, request in zip(index.shards, asked, strict=True):
             chosen = mask_of(bit for place in places if 0 <= (bit := place - shard.start) < shard.count)
-            having, fitting = shard.fitting(slot, opened.auction.allowed_languages, opened.exchange.strict_banner_size)
+            having, fitting = shard.fitting(asked_of_slot)
             fold = _Fold(tally, shard, chosen)
             fold.by("request", *request)
-            fold.by("slot", _slot_steps(shard, slot), shard.offered(slot, facts))
+            fold.by("slot", _slot_steps(shard, slot), shard.offered(asked_of_slot))
             fold.by("creative", _creative_steps(shard, slot), having)
+            if steps is not None:  # a deal may have a floor of its own
+                fold.by(
+                    "campaign",
+                    [],
+                    shard.maxima.paying(steps) | shard.with_deal([deal.id for deal in slot.deals]),
+                    FLOOR,
+                )
             walk.over(fold, fitting)
         shown = {"slot": slot.id, "campaigns": len(index.campaigns)}
         yield shown | {"eliminated": tally.rows(), "candidates": candidates}
@@ -99,10 +110,10 @@ class _Fold:
         self.chosen = chosen
         self.left = shard.everyone
 
-    def by(self, group: str, steps: Iterable[Step], verdict: int) -> None:
-        """`verdict`: those that targeting leaves. No step drops one of them; who no step drops falls to "other"."""
+    def by(self, group: str, steps: Iterable[Step], verdict: int, rest: str = "other") -> None:
+        """`verdict`: those that targeting leaves. No step drops one of them; who no step drops falls to `rest`."""
         verdict |= self.chosen
-        for rule, passing in (*steps, ("other", verdict)):
+        for rule, passing in (*steps, (rest, verdict)):
             self.drop(group, rule, self.left & ~(passing | verdict))
 
     def drop(self, group: str, rule: str, dropped: int) -> None:
@@ -215,5 +226,5 @@ class _Walk:
                 return "seats or domains of the deal"
         floors = [floor_of(self._slot, spec, deal) for spec in specs for deal in deals]
         if all(floor is None or not reachable(campaign, floor, self._rates) for floor in floors):
-            return "floor above the campaign's maximum"
+            return FLOOR
         return ENOUGH if self._full else "categories, media files or the share of deals"

@@ -16,6 +16,7 @@ from bidder.domain.records import Codec, Shared
 from bidder.stages.categories import FAMILIES, family_labels, is_suitable_for_children, labels_by
 from bidder.stages.circles import circles_of, grid
 from bidder.stages.domains import app_id, bare_domain, names_of
+from bidder.stages.maxima import maximum_of
 from bidder.stages.tables import Value, bitmap, pack
 from bidder.stages.versions import by_system, thresholds_of
 
@@ -73,6 +74,7 @@ _FURTHER: Mapping[str, ValuesOf] = {
     "version": thresholds_of,
     "id": lambda c: (c.id,),
     "road-block": lambda c: ("yes",) if c.roadblock else (),
+    "maximum": maximum_of,
     "capped": lambda c: ("yes",) if c.daily_frequency_cap else (),
     "for children": lambda c: ("yes",) if is_suitable_for_children(c) else (),
 }

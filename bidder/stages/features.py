@@ -14,7 +14,7 @@ from struct import Struct
 from zlib import crc32
 
 from bidder.domain import MICROS, Auction, Candidate, Exchange, Profile, Rates, Rows, Slot
-from bidder.stages.shard import hour_of_week
+from bidder.stages.facts import hour_of_week
 
 CONTEXT = (
     "hour_sin",

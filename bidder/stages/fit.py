@@ -66,6 +66,19 @@ class Offers:
 
     __slots__ = ("_asset", "_banner", "_media", "_native", "_sizes")
 
+    @staticmethod
+    def as_it_is(slot: Slot) -> Hashable:
+        """All that `key` looks at, as the slot has it: more keys, but a fifth of the time."""
+        banner, video, audio, native = slot.banner, slot.video, slot.audio, slot.native
+        return (
+            slot.secure,
+            banner and _banner_as_it_is(banner),
+            video and (_pod_s(video), _media_as_it_is(video)),
+            audio and (_pod_s(audio), _media_as_it_is(audio)),
+            native
+            and (_native_as_it_is(native), *[_asset_as_it_is(asset) for asset in native.assets if asset.required]),
+        )
+
     def __init__(self, specs: Sequence[CreativeSpec]) -> None:
         had: dict[str, frozenset[Any]] = {
             name: frozenset().union(*map(of_spec, specs)) for name, of_spec in _OF_SPECS.items()
@@ -102,6 +115,14 @@ def _asking(kind: type[_Offer], had: Mapping[str, frozenset[Any]]) -> Callable[[
         ]
 
     return ask
+
+
+def _all_asked(kind: type[_Offer], *further: str) -> Callable[[_Offer], Hashable]:
+    return attrgetter(*_A_TUPLE, *[field.name for field in fields(kind) if field.name not in _NOT_ASKED], *further)
+
+
+_banner_as_it_is = _all_asked(BannerOffer, "sizes", "expand_directions", "top_frame")
+_media_as_it_is, _native_as_it_is, _asset_as_it_is = map(_all_asked, (MediaOffer, NativeOffer, NativeAsset))
 
 
 def fits(spec: CreativeSpec, slot: Slot) -> bool:

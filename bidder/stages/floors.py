@@ -52,10 +52,8 @@ def _by_duration(terms: MediaOffer | Deal, duration_s: int) -> int | None:
     return max(*fitting, lowest) if fitting else None
 
 
-def floors_differ(slot: Slot) -> bool:
-    """Whether deals or durations have floors of their own; else all that is bid in the slot has one."""
-    if slot.deals:
-        return True
+def priced_by_duration(slot: Slot) -> bool:
+    """Whether durations have floors of their own; else all that is bid in the slot without a deal has one."""
     for media in (slot.video, slot.audio):
         if media is not None and (media.duration_floors or media.floor_per_second_micros is not None):
             return True

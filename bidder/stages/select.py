@@ -11,16 +11,67 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
 
-from bidder.domain import AUDIO, BANNER, NATIVE, VIDEO, Bid, Exchange, Pod, Slot
+from bidder.domain import AUDIO, BANNER, NATIVE, VIDEO, Bid, Candidate, Exchange, Pod, Slot
 from bidder.stages.pods import fill, marks_asked_for, place_of
 
 OUTSIDE_PODS = (BANNER, NATIVE)
 
 
-def rank(bid: Bid) -> tuple[bool, int, bool]:
+Rank = tuple[bool, int, bool]
+
+
+def rank(bid: Bid) -> Rank:
+    return rank_at(bid.candidate, bid.price_micros)
+
+
+def rank_at(candidate: Candidate, price_micros: int) -> Rank:
     """What goes first: a guaranteed deal (§3.2.12), then the higher price, then, at the same price, a deal."""
-    deal = bid.candidate.deal
-    return (False, bid.price_micros, False) if deal is None else (deal.guaranteed, bid.price_micros, True)
+    deal = candidate.deal
+    return (False, price_micros, False) if deal is None else (deal.guaranteed, price_micros, True)
+
+
+def one_each_is_wanted(candidates: Sequence[Candidate], exchange: Exchange) -> bool:
+    """Whether each slot wants one bid and no more, and no slot or campaign has terms with others, as most have not."""
+    slot: Slot | None = None
+    for candidate in candidates:
+        if candidate.campaign.roadblock:
+            return False
+        if candidate.slot is not slot:
+            slot = candidate.slot
+            if exchange.bids_per_imp > 1 or (exchange.deals_beside_open and slot.deals):
+                return False
+            if (slot.video and slot.video.pod) or (slot.audio and slot.audio.pod):
+                return False
+    return True
+
+
+def one_each(candidates: Sequence[Candidate], prices: Sequence[int | None]) -> list[int]:
+    """What `select` chooses where one bid each is wanted: places of the chosen candidates. `prices`: in micro-units,
+    None = no bid. No object is made of a bid that is not chosen: a third of the time for several slots."""
+    ranks = {
+        place: rank_at(candidate, price)
+        for place, (candidate, price) in enumerate(zip(candidates, prices, strict=True))
+        if price
+    }
+    if not ranks:
+        return []
+    # A slot's candidates stand together, so the first and the last show whether there is another.
+    if candidates[0].slot is candidates[-1].slot:
+        return [max(ranks, key=ranks.__getitem__)]
+    chosen = {candidates[place].slot.id: -1 for place in ranks}
+    advertisers: set[str] = set()
+    domains: set[str] = set()
+    for place in sorted(ranks, key=ranks.__getitem__, reverse=True):
+        candidate = candidates[place]
+        campaign, slot_id = candidate.campaign, candidate.slot.id
+        if chosen[slot_id] >= 0:
+            continue
+        is_taken = campaign.advertiser_id in advertisers or not domains.isdisjoint(campaign.domains)
+        if not is_taken or candidate.is_guaranteed:
+            chosen[slot_id] = place
+            advertisers.add(campaign.advertiser_id)
+            domains.update(campaign.domains)
+    return [place for place in chosen.values() if place >= 0]
 
 
 def select(bids: Sequence[Bid], exchange: Exchange, slots: int = 0) -> list[Bid]:

@@ -7,7 +7,7 @@ and shard, what depends on the slot once a slot; only the few campaigns left are
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice, pairwise
+from itertools import pairwise
 
 from bidder.domain import (
     AUDIO,
@@ -25,9 +25,11 @@ from bidder.domain import (
 )
 from bidder.stages.bitmaps import bits_of
 from bidder.stages.compiled import compiled, specs_of
+from bidder.stages.facts import Facts, facts_of, slot_facts
 from bidder.stages.fit import has_playable_file
-from bidder.stages.floors import floor_of, floors_differ, lowest_maximum, reachable
-from bidder.stages.shard import Facts, Parts, Shard, facts_of
+from bidder.stages.floors import floor_of, lowest_maximum, priced_by_duration, reachable
+from bidder.stages.maxima import Steps
+from bidder.stages.shard import Parts, Shard
 from bidder.stages.tables import Kept, Sections
 
 HEAD_CAMPAIGNS = 4096
@@ -61,7 +63,7 @@ class CampaignIndex:
     `sections`: what `compiled` wrote of `campaigns`, which are read one by one when they are needed. `head` and `tail`:
     campaigns of the first shard and of each further one, multiples of 8."""
 
-    __slots__ = ("_numbers", "_places", "campaigns", "entries", "shards")
+    __slots__ = ("_places", "campaigns", "entries", "floors", "shards", "specs")
 
     def __init__(
         self,
@@ -72,7 +74,7 @@ class CampaignIndex:
     ) -> None:
         parts = Parts(sections)
         self.campaigns = campaigns
-        self._places = parts.places
+        self.specs, self.floors, self._places = parts.specs, parts.floors, parts.places
         numbers = {spec: number for number, spec in enumerate(parts.specs.all)}
 
         def entry(place: int) -> Entry:
@@ -115,12 +117,10 @@ def target(
 ) -> list[Candidate]:
     """Up to `per_slot` candidates for each slot (for a pod `POD_CANDIDATES`, if that is more), slots in the request's
     order. `now_s`: Unix seconds at arrival."""
-    facts = facts_of(auction, exchange, profile, now_s)
-    eligible: dict[int, int] = {}
+    walk = _Walk(index, facts_of(auction, exchange, profile, now_s), profile, rates, now_s)
     candidates: list[Candidate] = []
     for slot in auction.slots:
-        search = _Search(slot, profile, rates, now_s, index, facts, eligible, exchange.strict_banner_size)
-        candidates += search.run(candidates_wanted(slot, per_slot))
+        candidates += walk.over(slot, candidates_wanted(slot, per_slot))
     if auction.all_impressions and len(auction.slots) > 1:
         return _without_broken_roadblocks(candidates, len(auction.slots))
     return candidates
@@ -141,73 +141,69 @@ def candidates_wanted(slot: Slot, per_slot: int) -> int:
     return max(per_slot, POD_CANDIDATES) if slot.is_pod else per_slot
 
 
-class _Search:
-    """The walk over the campaigns that the bitmaps left for one slot."""
+def takes_one_ad(slot: Slot) -> bool:
+    """Whether all that the slot takes is one ad of one format."""
+    if (slot.banner, slot.video, slot.audio, slot.native).count(None) < 3:
+        return False
+    media = slot.video or slot.audio
+    return media is None or not media.is_pod
+
+
+def may_bid(campaign: Campaign, profile: Profile | None, now_s: float) -> bool:
+    """Flight, and the frequency cap of a user that is known: what bitmaps do not say."""
+    if now_s < campaign.start_s or (campaign.end_s and campaign.end_s <= now_s):
+        return False
+    cap = campaign.daily_frequency_cap
+    return not cap or (profile is not None and profile.campaign_impressions.get(campaign.id, 0) < cap)
+
+
+class _Walk:
+    """The walk over the campaigns that the bitmaps left, slot by slot of one request."""
 
     __slots__ = (
-        "eligible",
-        "facts",
-        "found",
-        "index",
-        "is_plain",
-        "is_pod",
-        "least",
-        "looked_at",
-        "now_s",
-        "offered",
-        "profile",
-        "rates",
-        "seen",
-        "slot",
-        "strict_sizes",
-        "varied",
+        *("index", "facts", "profile", "rates", "now_s", "eligible"),
+        *("asked", "found", "is_pod", "least", "looked_at", "offered", "seen", "slot", "steps", "varied"),
     )
 
-    def __init__(
-        self,
-        slot: Slot,
-        profile: Profile | None,
-        rates: Rates,
-        now_s: float,
-        index: CampaignIndex,
-        facts: Facts,
-        eligible: dict[int, int],
-        strict_sizes: bool,
-    ) -> None:
-        self.slot = slot
+    def __init__(self, index: CampaignIndex, facts: Facts, profile: Profile | None, rates: Rates, now_s: float) -> None:
+        # per request
+        self.index = index
+        self.facts = facts
         self.profile = profile
         self.rates = rates
         self.now_s = now_s
-        self.index = index
-        self.strict_sizes = strict_sizes
-        self.facts = facts
-        self.eligible = eligible  # by shard: the campaigns that take the request; shared by its slots
-        self.offered: dict[int, tuple[int, frozenset[int]]] = {}  # by shard: those that take the slot; fitting specs
-        self.found: list[Candidate] = []
-        self.seen: set[int] = set()  # places of campaigns that have a candidate, where the slot has deals
-        self.looked_at = 0
-        video, audio = slot.video, slot.audio
-        self.least: dict[str, int | float] = {}  # by currency: the slot's floor
-        self.is_pod = slot.is_pod
-        self.varied = self.is_pod or (slot.banner, video, audio, slot.native).count(None) < 3
-        self.is_plain = not self.varied and not floors_differ(slot)
+        self.eligible: dict[int, int] = {}  # by shard: the campaigns that take the request
 
-    def run(self, wanted: int) -> list[Candidate]:
+    def over(self, slot: Slot, wanted: int) -> list[Candidate]:
         """Guaranteed deals first, then other deals, then the open auction: where the slot has deals, these may take
         half of the places, so that both have some to be priced (§7.3)."""
-        deals = self.slot.deals
+        # per slot
+        self.slot = slot
+        self.asked = slot_facts(slot, self.facts, self.index.specs)
+        self.offered: dict[int, tuple[int, frozenset[int]]] = {}  # by shard: those that take the slot; fitting specs
+        self.found: list[Candidate] = []
+        self.looked_at = 0
+        deals = slot.deals
+        varied = not takes_one_ad(slot)
+        self.steps = None if priced_by_duration(slot) else self.index.floors.steps(slot, self.rates)
+        if self.steps is not None and not varied and not deals:
+            self._take(wanted, self.steps)
+            return self.found
+        self.is_pod = slot.is_pod
+        self.varied = varied
+        self.seen: set[int] = set()  # places of campaigns that have a candidate, where the slot has deals
         if deals:
-            share = wanted if self.slot.private else max(1, wanted // 2)
+            share = wanted if slot.private else max(1, wanted // 2)
             guaranteed = [deal.id for deal in deals if deal.guaranteed]
             if guaranteed:
-                self._walk(guaranteed, share)
+                self._search(guaranteed, share)
             if len(guaranteed) < len(deals):
-                self._walk([deal.id for deal in deals], share)
-        if not self.slot.private:
-            self._walk(None, wanted)
+                self._search([deal.id for deal in deals], share)
+        if not slot.private:
+            self._search(None, wanted)
         return self.found[:wanted]
 
-    def _walk(self, deal_ids: Sequence[str] | None, wanted: int) -> None:
+    def _search(self, deal_ids: Sequence[str] | None, wanted: int) -> None:
         """Best first, over the campaigns with one of these deals, or without any."""
         for number, shard in enumerate(self.index.shards):
             if len(self.found) >= wanted:
@@ -218,10 +214,10 @@ class _Search:
             if number not in self.offered:
                 self.offered[number] = self._offered(number, shard)
             offered, fitting = self.offered[number]
-            if self.is_plain:
-                self._take(shard.start, mask & offered, fitting, wanted)
-                continue
-            for bit in bits_of(mask & offered):
+            mask &= offered
+            if deal_ids is None and self.steps is not None:
+                mask &= shard.maxima.paying(self.steps)
+            for bit in bits_of(mask):
                 if self.looked_at >= MAX_LOOKED_AT:
                     return
                 self.looked_at += 1
@@ -230,38 +226,48 @@ class _Search:
                     return
 
     def _offered(self, number: int, shard: Shard) -> tuple[int, frozenset[int]]:
-        mask, fitting = shard.fitting(self.slot, self.facts.auction.allowed_languages, self.strict_sizes)
-        mask = mask and mask & shard.offered(self.slot, self.facts)
+        mask, fitting = shard.fitting(self.asked)
+        mask = mask and mask & shard.offered(self.asked)
         if mask and number not in self.eligible:
             self.eligible[number] = shard.eligible(self.facts)
         return mask and mask & self.eligible[number], fitting
 
-    def _take(self, start: int, mask: int, fitting: frozenset[int], wanted: int) -> None:
-        """Adds candidates until there are `wanted`. What `_look` does, where the slot takes one kind of ad, one from a
-        campaign, and has one floor and no deals, as most do."""
-        slot, found, least, entries = self.slot, self.found, self.least, self.index.entries
+    def _take(self, wanted: int, steps: Steps) -> None:
+        """Adds candidates until there are `wanted`. What `_search` and `_look` do, where the slot takes one kind of ad,
+        one from a campaign, and has one floor and no deals, as most do."""
+        slot, found, rates = self.slot, self.found, self.rates
+        profile, now_s, entries = self.profile, self.now_s, self.index.entries
         media = slot.audio if slot.video is None else slot.video
-        for bit in islice(bits_of(mask), MAX_LOOKED_AT - self.looked_at):
-            campaign, creatives = entries[start + bit]
-            currency = campaign.currency
-            if currency not in least:
-                least[currency] = lowest_maximum(slot, currency, self.rates)
-            if campaign.max_cpm_micros < least[currency] or not self._may_bid(campaign):
+        least: dict[str, int | float] = {}  # by currency: the slot's floor
+        looked_at = 0
+        for number, shard in enumerate(self.index.shards):
+            mask, fitting = self._offered(number, shard)
+            if not mask:
                 continue
-            for number, creative in creatives:
-                if number in fitting and (media is None or has_playable_file(creative, media)):
-                    spec = creative.spec
-                    found.append(Candidate(slot, campaign, creative, None, spec.width, spec.height))
-                    break
-            if len(found) >= wanted:
-                return
-        self.looked_at = min(MAX_LOOKED_AT, self.looked_at + mask.bit_count())
+            start = shard.start
+            for bit in bits_of(mask & shard.maxima.paying(steps)):
+                if looked_at >= MAX_LOOKED_AT:
+                    return
+                looked_at += 1
+                campaign, creatives = entries[start + bit]
+                currency = campaign.currency
+                if currency not in least:
+                    least[currency] = lowest_maximum(slot, currency, rates)
+                if campaign.max_cpm_micros < least[currency] or not may_bid(campaign, profile, now_s):
+                    continue
+                for spec_number, creative in creatives:
+                    if spec_number in fitting and (media is None or has_playable_file(creative, media)):
+                        spec = creative.spec
+                        found.append(Candidate(slot, campaign, creative, None, spec.width, spec.height))
+                        if len(found) >= wanted:
+                            return
+                        break
 
     def _look(self, place: int, fitting: frozenset[int]) -> None:
         """Adds the campaign's candidates: one; where the slot takes several kinds of ad, one of each; for a pod, one of
         each duration."""
         campaign, creatives = self.index.entries[place]
-        if place in self.seen or not self._may_bid(campaign):
+        if place in self.seen or not may_bid(campaign, self.profile, self.now_s):
             return
         deals = self._deals_for(campaign) if campaign.targeting.deals else WITHOUT_DEAL
         kinds: list[tuple[Format, int]] = []
@@ -292,13 +298,6 @@ class _Search:
     def _is_reached(self, campaign: Campaign, creative: Creative, deal: Deal | None) -> bool:
         floor = floor_of(self.slot, creative.spec, deal)
         return floor is not None and reachable(campaign, floor, self.rates)
-
-    def _may_bid(self, campaign: Campaign) -> bool:
-        """Flight, and the frequency cap of a user that is known: what bitmaps do not say."""
-        if self.now_s < campaign.start_s or (campaign.end_s and campaign.end_s <= self.now_s):
-            return False
-        cap, profile = campaign.daily_frequency_cap, self.profile
-        return not cap or (profile is not None and profile.campaign_impressions.get(campaign.id, 0) < cap)
 
     def _deals_for(self, campaign: Campaign) -> Sequence[Deal | None]:
         """The deals of the slot that the campaign has and that take its seat and domains, the guaranteed first

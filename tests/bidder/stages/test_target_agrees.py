@@ -33,10 +33,10 @@ from bidder.domain import (
 from bidder.stages.categories import FAMILY_OF, lineage, unsuitable_for_children
 from bidder.stages.circles import distance_km
 from bidder.stages.domains import and_above, app_id, bare_domain
+from bidder.stages.facts import facts_of, hour_of_week, slot_attributes
 from bidder.stages.fit import fits, has_playable_file
 from bidder.stages.floors import floor_of, reachable
 from bidder.stages.languages import ranges_over
-from bidder.stages.shard import facts_of, hour_of_week, slot_attributes
 from bidder.stages.target import compile_index, target
 from bidder.stages.versions import version_of
 

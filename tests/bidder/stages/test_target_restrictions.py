@@ -252,14 +252,18 @@ def test_children_see_only_what_is_marked_for_them_and_harmless(make_campaign: M
 
 def test_strict_sizes_leave_no_range(make_campaign: Make) -> None:
     """A banner inside a range of sizes, or of a ratio, fits, unless only the sizes named count."""
-    shard = compile_index([make_campaign("c")]).shards[0]
+    specs, languages = compile_index([make_campaign("c")]).specs, frozenset[str]()
+
+    def taken(slot: Slot, strict: bool) -> frozenset[int]:
+        return specs.fitting(specs.kind(slot, languages, strict), slot, languages, strict, 1)
+
     ranged = Slot("1", banner=BannerOffer(width_range=(200, 400), height_range=(200, 400)))
     flexible = Slot("1", banner=BannerOffer(ratios=((6, 5, 300),)))
     named = Slot("1", banner=BannerOffer(sizes=(SIZE,), width_range=(1, 2), height_range=(1, 2)))
     for slot in (ranged, flexible):
-        assert shard.fitting(slot, frozenset())[1]
-        assert not shard.fitting(slot, frozenset(), strict_sizes=True)[1]
-    assert shard.fitting(named, frozenset(), strict_sizes=True)[1]
+        assert taken(slot, False)
+        assert not taken(slot, True)
+    assert taken(named, True)
 
 
 # -- any campaigns, any request --------------------------------------------------------------------------------------

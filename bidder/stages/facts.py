@@ -1,0 +1,223 @@
+"""The facts of a request and of its slots, as targeting holds them against campaigns.
+
+The rule kept here: computed once, a request's once a request and a slot's once a slot, whatever the number of shards.
+"" and 0 mean unknown. What a value is called by who asks for it, or avoids it, is said here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+from bidder.domain import NOTHING, PLACES_IN_POD, Auction, Exchange, MediaOffer, Profile, Slot
+from bidder.stages.domains import and_above, app_id, bare_domain
+from bidder.stages.specs import Fitting, Specs
+
+VIEWABLE = 0.5
+PRE_ROLL, GENERIC_MID_ROLL, GENERIC_POST_ROLL = 0, -1, -2  # startdelay; above 0: mid-roll, so many seconds in
+IN_STREAM = 1  # plcmt, and 2.5's placement
+FIRST, LAST = 1, -1  # of podseq and slotinpod
+HOURS_A_WEEK = 168
+
+# Facts that an auction has as they are; those after them are made of it.
+_AS_THEY_ARE = {
+    "channel": "channel",
+    "country": "country",
+    "metro": "metro",
+    "city": "city",
+    "zip": "zip",
+    "device_type": "device_type",
+    "os": "os",
+    "connection_type": "connection_type",
+    "carrier": "carrier",
+    "language": "language",
+    "bundle": "bundle",
+    "publisher": "publisher_id",
+}
+ONE = (*_AS_THEY_ARE, "exchange", "region", "app", "hour")  # one value each
+SEVERAL = ("sites", "categories", "segments", "venues")  # several: one of them must be named
+_facts_as_they_are = attrgetter(*_AS_THEY_ARE.values())
+
+Values = Iterable[str]
+
+
+@dataclass(slots=True)
+class Facts:
+    """What targeting asks of a request, computed once. "" and 0 mean unknown. `one` and `several`: in the order of
+    their names above."""
+
+    one: tuple[Any, ...]
+    several: tuple[frozenset[str] | tuple[str, ...], ...]
+    auction: Auction
+    exchange: Exchange
+    user_known: bool
+    profile_known: bool
+
+    def named(self) -> dict[str, Iterable[Any]]:
+        """All values by the fact's name."""
+        one: dict[str, Iterable[Any]] = {name: (value,) for name, value in zip(ONE, self.one, strict=True)}
+        return one | dict(zip(SEVERAL, self.several, strict=True))
+
+
+def facts_of(auction: Auction, exchange: Exchange, profile: Profile | None, now_s: float) -> Facts:
+    country, region, channel, inventory_id = auction.country, auction.region, auction.channel, auction.inventory_id
+    one = (
+        *_facts_as_they_are(auction),
+        exchange.name,
+        f"{country}/{region}" if region else "",
+        inventory_id if channel == "app" else "",
+        hour_of_week(now_s, auction.utc_offset_min),
+    )
+    several = (
+        (auction.domain, inventory_id) if channel == "site" else (),
+        auction.categories,
+        auction.segments | profile.segments if profile else auction.segments,
+        auction.venue_types,
+    )
+    return Facts(one, several, auction, exchange, bool(auction.profile_keys), profile is not None)
+
+
+def hour_of_week(now_s: float, utc_offset_min: int | None) -> int:
+    """Hour of the week in the user's time, 0 = Monday 00:00; -1 = the user's time is not known.
+
+    The Unix epoch was a Thursday."""
+    if utc_offset_min is None or abs(utc_offset_min) > 16 * 60:
+        return -1
+    return (int(now_s + utc_offset_min * 60) // 3600 + 3 * 24) % HOURS_A_WEEK
+
+
+def wanted(name: str, values: Iterable[Any]) -> Iterable[Any]:
+    """What a campaign may name to ask for one of these values of a fact."""
+    widen = _WANTED.get(name)
+    return values if widen is None else widen(values)
+
+
+def unwanted(name: str, values: Iterable[Any]) -> Iterable[Any]:
+    """What it may name to keep away from one of them."""
+    return _sites_and_above(values) if name == "sites" else wanted(name, values)
+
+
+def _with_wider(venues: Values) -> Values:
+    """ "retail.gas_stations" is also "retail"."""
+    return [name for venue in venues for name in (venue, *_wider(venue))]
+
+
+def _wider(venue: str) -> Iterator[str]:
+    while (dot := venue.rfind(".")) > 0:
+        venue = venue[:dot]
+        yield venue
+
+
+def _with_parents(categories: Values) -> Values:
+    """ "IAB1-2" is also "IAB1"."""
+    return {name for category in categories for name in (category, category.split("-")[0])}
+
+
+def _app_ids(bundles: Values) -> Values:
+    return map(app_id, bundles)
+
+
+def _sites(names: Values) -> Values:
+    """A site's domain in its one spelling, and its id."""
+    domain, *ids = names or ("",)
+    return [bare_domain(domain), *ids]
+
+
+def _sites_and_above(names: Values) -> Values:
+    """To keep away from a domain is to keep away from all below it."""
+    return [
+        name for place, each in enumerate(names) for name in (and_above(bare_domain(each)) if place == 0 else (each,))
+    ]
+
+
+_WANTED: Mapping[str, Callable[[Values], Values]] = {
+    "bundle": _app_ids,
+    "sites": _sites,
+    "categories": _with_parents,
+    "venues": _with_wider,
+}
+
+
+Attributes = tuple[frozenset[str], frozenset[str]]
+"""Of `SLOT_ATTRIBUTES`: those that a slot has, and those that it has if a bid asks for them."""
+
+
+@dataclass(slots=True)
+class SlotFacts:
+    """What targeting asks of a slot. `kind`: see `Specs.kind`; `positions`: of its offers."""
+
+    slot: Slot
+    facts: Facts
+    kind: Fitting
+    positions: tuple[int, ...]
+    attributes: Attributes
+    strict_sizes: bool
+
+
+def slot_facts(slot: Slot, facts: Facts, specs: Specs) -> SlotFacts:
+    exchange = facts.exchange
+    strict_sizes = exchange.strict_banner_size
+    return SlotFacts(
+        slot,
+        facts,
+        specs.kind(slot, facts.auction.allowed_languages, strict_sizes),
+        tuple([offer.position for offer in (slot.banner, slot.video, slot.audio) if offer is not None]),
+        (slot_attributes(slot, facts), _places_to_ask_for(slot) if exchange.hears_places else NOTHING),
+        strict_sizes,
+    )
+
+
+def slot_attributes(slot: Slot, facts: Facts) -> frozenset[str]:
+    """Which of `SLOT_ATTRIBUTES` this slot has. Line by line, half of what a generator over pairs took."""
+    present = []
+    if slot.interstitial:
+        present.append("interstitial")
+    if slot.rewarded:
+        present.append("rewarded")
+    if slot.secure:
+        present.append("secure")
+    if slot.viewability >= VIEWABLE:
+        present.append("viewable")
+    if slot.deals:
+        present.append("deal")
+    if facts.auction.coppa:
+        present.append("child_directed")
+    if facts.auction.all_impressions:
+        present.append("all_impressions")
+    if facts.user_known:
+        present.append("known_user")
+    media = slot.video or slot.audio
+    if media is not None:
+        present += _media_attributes(media)
+    return frozenset(present)
+
+
+def _media_attributes(media: MediaOffer) -> Iterator[str]:
+    if media.skippable:
+        yield "skippable"
+    if media.placement == IN_STREAM:
+        yield "in_stream"
+    delay_s = media.start_delay_s
+    if delay_s is not None:
+        if delay_s > 0 or delay_s == GENERIC_MID_ROLL:
+            yield "mid_roll"
+        elif delay_s in (PRE_ROLL, GENERIC_POST_ROLL):
+            yield "pre_roll" if delay_s == PRE_ROLL else "post_roll"
+    if (pod := media.pod) is not None:
+        if pod.order in (FIRST, LAST):
+            yield "first_pod" if pod.order == FIRST else "last_pod"
+        if pod.place in (FIRST, LAST) and not pod.is_dynamic:
+            yield "first_in_pod" if pod.place == FIRST else "last_in_pod"
+
+
+def _places_to_ask_for(slot: Slot) -> frozenset[str]:
+    """Of a dynamic pod: a bid may be for its first or last place alone (section 7.6)."""
+    media = slot.video or slot.audio
+    pod = None if media is None else media.pod
+    return (
+        NOTHING
+        if pod is None or not slot.is_pod
+        else frozenset([n for n, place in PLACES_IN_POD.items() if place in pod.open_places])
+    )

@@ -1,0 +1,83 @@
+"""Who may pay a floor: the campaigns by their maximum, in steps, so that nobody else is looked at.
+
+The rule kept here: steps let through all who can pay, and of those just below the floor a few who cannot; the maximum
+itself is held against the floor when a campaign is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import inf
+
+from bidder.domain import Campaign, Rates, Slot
+from bidder.stages.floors import lowest_maximum
+from bidder.stages.tables import Kept, Masks, Table
+
+KEPT_FLOORS = 1024
+_NONE_SO_HIGH = 1 << 20
+
+Steps = tuple[int, ...]
+"""By currency of the catalog: the step of the lowest maximum that pays a floor."""
+
+
+def step_of(micros: int) -> int:
+    """Which of four steps an octave an amount lies in; never falls where amounts rise."""
+    length = micros.bit_length()
+    return 4 * length + (micros >> length - 3 & 3) if length > 2 else length
+
+
+def maximum_of(campaign: Campaign) -> tuple[str]:
+    """The campaign's currency and the step of its maximum, as a value of a table."""
+    return (f"{campaign.currency} {step_of(campaign.max_cpm_micros)}",)
+
+
+def _read(value: str) -> tuple[str, int]:
+    currency, _, step = value.rpartition(" ")
+    return currency, int(step)
+
+
+class Floors:
+    """Floors in the currencies of a catalog. `maxima`: the table of `maximum_of`."""
+
+    __slots__ = ("_kept", "currencies")
+
+    def __init__(self, maxima: Table) -> None:
+        self.currencies = tuple(sorted({_read(value)[0] for value in maxima}))
+        self._kept: Kept[tuple[int, str], tuple[Rates, Steps]] = Kept(_never, KEPT_FLOORS)
+
+    def steps(self, slot: Slot, rates: Rates) -> Steps:
+        """What the slot's floor is. Kept as long as the rates are the same."""
+        floor = (slot.floor_micros, slot.floor_currency)
+        known = self._kept.get(floor) or self._kept.find(floor)
+        if known is None or known[0] is not rates:
+            lowest = [lowest_maximum(slot, currency, rates) for currency in self.currencies]
+            steps = tuple([_NONE_SO_HIGH if each == inf else step_of(int(each)) for each in lowest])
+            known = self._kept.keep(floor, (rates, steps))
+        return known[1]
+
+
+def _never(floor: tuple[int, str]) -> tuple[Rates, Steps]:
+    raise KeyError(floor)
+
+
+class Maxima:
+    """The campaigns of one shard by their maximum. `currencies`: see `Floors`; `limit`: of masks kept."""
+
+    __slots__ = ("_kept",)
+
+    def __init__(self, masks: Masks, currencies: Sequence[str], limit: int) -> None:
+        by_step = sorted((*_read(value), mask) for value, mask in masks.each())
+
+        def paying(steps: Steps) -> int:
+            lowest = dict(zip(currencies, steps, strict=True))
+            paying = 0
+            for currency, step, campaigns in by_step:
+                if step >= lowest[currency]:
+                    paying |= campaigns
+            return paying
+
+        self._kept: Kept[Steps, int] = Kept(paying, limit)
+
+    def paying(self, steps: Steps) -> int:
+        """Those that may pay a floor of so many steps: all that can, and few more."""
+        return self._kept[steps]

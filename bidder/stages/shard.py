@@ -112,18 +112,23 @@ class Shard:
 
     def eligible(self, facts: Facts) -> int:
         """The campaigns that take this request, and that this request takes, whatever the slot."""
+        auction = facts.auction
         # Without a profile nobody can say how often this user has seen a campaign: a frequency cap fails closed.
         mask = self.everyone if facts.profile_known else self.uncapped
+        # What names who may bid leaves few or nobody, and then nothing else is asked.
+        if auction.allowed_seats:
+            mask &= self._seated(auction.allowed_seats, facts.exchange.seats)
+        if auction.allowed_categories:
+            mask &= self.ad_categories.allowed(auction.category_taxonomy, auction.allowed_categories)
+        if not mask:
+            return 0
         one = facts.one
         for place, kept in self._one:
             mask &= kept[one[place]]
-        if not mask:
-            return 0
         several = facts.several
         for place, kept in self._several:
             values = several[place]
             mask &= kept[values] if len(values) <= MAX_SET else kept.make(values)
-        auction = facts.auction
         if self.versions:
             mask &= self.versions.of(auction.os, auction.os_version)
         if self.circles:
@@ -139,14 +144,10 @@ class Shard:
             mask &= self.ad_categories.suitable_for_children
         if auction.blocked_categories:
             mask &= self.ad_categories.not_blocked(auction.category_taxonomy, auction.blocked_categories)
-        if auction.allowed_categories:
-            mask &= self.ad_categories.allowed(auction.category_taxonomy, auction.allowed_categories)
         if auction.blocked_domains:
             mask = without(mask, self.advertisers.blocked(auction.blocked_domains))
         if auction.blocked_bundles:
             mask = without(mask, self.by_bundle.any_of_many(map(app_id, auction.blocked_bundles)))
-        if auction.allowed_seats:
-            mask &= self._seated(auction.allowed_seats, facts.exchange.seats)
         if auction.blocked_seats:
             mask = without(mask, self._seated(auction.blocked_seats, facts.exchange.seats))
         return mask
@@ -167,6 +168,11 @@ class Shard:
         if self.requiring or self.refusing:
             mask &= self._attributes[asked.attributes]
         return mask
+
+    def taking(self, asked: SlotFacts) -> tuple[int, frozenset[int]]:
+        """The campaigns that take the slot and have a creative for it; and the numbers of the specs that it takes."""
+        mask, numbers = self.fitting(asked)
+        return mask and mask & self.offered(asked), numbers
 
     def with_deal(self, deal_ids: Iterable[str]) -> int:
         """The campaigns that bid with one of these deals."""

@@ -36,7 +36,7 @@ HEAD_CAMPAIGNS = 4096
 """Campaigns of the first shard: masks of 512 bytes, and enough for nearly every request."""
 
 TAIL_CAMPAIGNS = 32768
-"""Campaigns of each further shard."""
+"""Campaigns of a further shard at most."""
 
 MAX_LOOKED_AT = 512
 """Campaigns looked at one by one for a slot, so that a hostile request cannot ask for all of them."""
@@ -61,7 +61,7 @@ class CampaignIndex:
     """All campaigns, compiled. Immutable but for what it keeps: a new catalog makes a new index.
 
     `sections`: what `compiled` wrote of `campaigns`, which are read one by one when they are needed. `head` and `tail`:
-    campaigns of the first shard and of each further one, multiples of 8."""
+    campaigns of the first shard, and of a further one at most, multiples of 8."""
 
     __slots__ = ("_places", "campaigns", "entries", "floors", "shards", "specs")
 
@@ -82,8 +82,7 @@ class CampaignIndex:
             return campaign, tuple([(numbers[creative.spec], creative) for creative in campaign.creatives])
 
         self.entries: Kept[int, Entry] = Kept(entry, KEPT_CAMPAIGNS)
-        bounds = [0, *range(head, parts.count, tail), parts.count]
-        self.shards = tuple(Shard(parts, start, end) for start, end in pairwise(bounds) if end > start)
+        self.shards = tuple(Shard(parts, start, end) for start, end in pairwise(_bounds(parts.count, head, tail)))
 
     def place(self, campaign_id: str) -> int | None:
         """Where a campaign stands, the best at 0; None: there is no such campaign."""
@@ -96,6 +95,16 @@ class CampaignIndex:
     def let_go(self, count: int) -> bool:
         """Forget up to `count` of the campaigns that are kept as objects; whether there were any."""
         return self.entries.let_go(count)
+
+
+def _bounds(count: int, size: int, most: int) -> list[int]:
+    """Where shards begin and end: each twice as large as the one before, up to `most`. Who needs a few campaigns more
+    than the head has searches 8,192 and not 32,768."""
+    bounds = [0]
+    while bounds[-1] < count:
+        bounds.append(min(bounds[-1] + size, count))
+        size = min(2 * size, most)
+    return bounds
 
 
 def compile_index(
@@ -212,12 +221,12 @@ class _Walk:
             if not mask:
                 continue
             if number not in self.offered:
-                self.offered[number] = self._offered(number, shard)
+                self.offered[number] = shard.taking(self.asked)
             offered, fitting = self.offered[number]
             mask &= offered
             if deal_ids is None and self.steps is not None:
                 mask &= shard.maxima.paying(self.steps)
-            for bit in bits_of(mask):
+            for bit in bits_of(mask and mask & self._eligible(number, shard)):
                 if self.looked_at >= MAX_LOOKED_AT:
                     return
                 self.looked_at += 1
@@ -225,12 +234,10 @@ class _Walk:
                 if len(self.found) >= wanted:
                     return
 
-    def _offered(self, number: int, shard: Shard) -> tuple[int, frozenset[int]]:
-        mask, fitting = shard.fitting(self.asked)
-        mask = mask and mask & shard.offered(self.asked)
-        if mask and number not in self.eligible:
+    def _eligible(self, number: int, shard: Shard) -> int:
+        if number not in self.eligible:
             self.eligible[number] = shard.eligible(self.facts)
-        return mask and mask & self.eligible[number], fitting
+        return self.eligible[number]
 
     def _take(self, wanted: int, steps: Steps) -> None:
         """Adds candidates until there are `wanted`. What `_search` and `_look` do, where the slot takes one kind of ad,
@@ -241,11 +248,12 @@ class _Walk:
         least: dict[str, int | float] = {}  # by currency: the slot's floor
         looked_at = 0
         for number, shard in enumerate(self.index.shards):
-            mask, fitting = self._offered(number, shard)
+            mask, fitting = shard.taking(self.asked)
+            mask = mask and mask & shard.maxima.paying(steps)
             if not mask:
                 continue
             start = shard.start
-            for bit in bits_of(mask & shard.maxima.paying(steps)):
+            for bit in bits_of(mask & self._eligible(number, shard)):
                 if looked_at >= MAX_LOOKED_AT:
                     return
                 looked_at += 1

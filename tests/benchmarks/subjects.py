@@ -5,7 +5,7 @@ The rule: the requests are `loadtest.traffic`'s from a seed, the clock stands st
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from bidder.stages.encode import Encoder
 from bidder.stages.features import features
 from bidder.stages.price import price
 from bidder.stages.privacy import Policy
-from bidder.stages.target import CampaignIndex, compile_index, target
+from bidder.stages.target import HEAD_CAMPAIGNS, CampaignIndex, compile_index, target
 from bidder.stages.wire import read, read_tolerantly
 from loadtest.traffic import requests
 
@@ -37,6 +37,8 @@ DEMO = Path(__file__).parents[2] / "bidder" / "data" / "demo_catalog.json"
 EXCHANGE = Exchange("generic")
 RATES = Rates("2026-01-02", "USD", {"EUR": 0.8, "GBP": 0.75, "JPY": 150.0})
 POLICY = Policy(755)
+HEAD = 512  # of an index most of whose requests go on to further shards, as with 100,000 campaigns
+WIDE = 8  # impressions
 BODIES = [case.body for case in requests(SEED, REQUESTS, valid_only=True)]
 
 
@@ -64,7 +66,7 @@ def _count(tree: Any) -> int:
 def subjects() -> dict[str, Callable[[], None]]:
     """Name → the work for all requests, once."""
     _, campaigns = read_catalog(DEMO.read_bytes())
-    auctions = [auction for body in BODIES if isinstance(auction := decode(body, POLICY), Auction)]
+    auctions = _read(BODIES)
     index, encoder = compile_index(campaigns), Encoder("https://notices.example")
     found = [
         (auction, candidates)
@@ -91,10 +93,12 @@ def subjects() -> dict[str, Callable[[], None]]:
         for body in BODIES:
             decode(body, POLICY)
 
-    def targeting(index: Callable[[], CampaignIndex]) -> Callable[[], None]:
+    def targeting(
+        index: Callable[[], CampaignIndex], auctions: Callable[[], Sequence[Auction]] = lambda: auctions
+    ) -> Callable[[], None]:
         def run() -> None:
             compiled = index()
-            for auction in auctions:
+            for auction in auctions():
                 target(auction, EXCHANGE, None, compiled, RATES, NOW_S, PER_SLOT)
 
         return run
@@ -103,9 +107,12 @@ def subjects() -> dict[str, Callable[[], None]]:
         for auction, candidates in found:
             features(candidates, auction, EXCHANGE, None, RATES, NOW_S)
 
-    def pricing() -> None:
-        for auction, candidates, values in scored:
-            price(candidates, values, auction, EXCHANGE, RATES)
+    def pricing(scored: Callable[[], Sequence[Scored]]) -> Callable[[], None]:
+        def run() -> None:
+            for auction, candidates, values in scored():
+                price(candidates, values, auction, EXCHANGE, RATES)
+
+        return run
 
     def encoding() -> None:
         for auction, bids in sold:
@@ -137,8 +144,11 @@ def subjects() -> dict[str, Callable[[], None]]:
         "target, demo": targeting(lambda: index),
         "target, 100": targeting(partial(generated, 100)),
         "target, 10,000": targeting(partial(generated, 10_000)),
+        "target, 10,000, tail": targeting(partial(generated, 10_000, HEAD)),
+        f"target, {WIDE} imps": targeting(partial(generated, 10_000), wide_auctions),
         "features": rowing,
-        "price": pricing,
+        "price": pricing(lambda: scored),
+        f"price, {WIDE} imps": pricing(wide_scored),
         "encode": encoding,
         "all stages, demo": whole,
         f"payload and signature, {TIMES} times": signing,
@@ -146,10 +156,30 @@ def subjects() -> dict[str, Callable[[], None]]:
     }
 
 
+Scored = tuple[Auction, list[Candidate], list[float]]
+
+
 def scores(candidates: list[Candidate]) -> list[float]:
     return [candidate.campaign.prior for candidate in candidates]
 
 
+def _read(bodies: Iterable[bytes]) -> list[Auction]:
+    return [auction for body in bodies if isinstance(auction := decode(body, POLICY), Auction)]
+
+
 @cache
-def generated(count: int) -> CampaignIndex:
-    return compile_index(read_catalog(b"".join(generate(count, SEED)))[1])
+def generated(count: int, head: int = HEAD_CAMPAIGNS) -> CampaignIndex:
+    return compile_index(read_catalog(b"".join(generate(count, SEED)))[1], head)
+
+
+@cache
+def wide_auctions() -> Sequence[Auction]:
+    """Of requests of several impressions."""
+    return _read(case.body for case in requests(SEED, REQUESTS, valid_only=True, imps=WIDE))
+
+
+@cache
+def wide_scored() -> Sequence[Scored]:
+    index = generated(10_000)
+    found = [(auction, target(auction, EXCHANGE, None, index, RATES, NOW_S, PER_SLOT)) for auction in wide_auctions()]
+    return [(auction, candidates, scores(candidates)) for auction, candidates in found if candidates]

@@ -27,7 +27,7 @@ from bidder.domain import (
     Slot,
     Targeting,
 )
-from bidder.stages.select import select
+from bidder.stages.select import one_each, one_each_is_wanted, select
 
 from ..conftest import BANNER, VIDEO  # isort: skip
 
@@ -215,3 +215,42 @@ def test_a_road_block_is_not_in_one_pod_twice(pods: tuple[str, str]) -> None:
     for each in bids:
         each.candidate.creative = replace(each.candidate.creative, spec=VIDEO)
     assert len(select(bids, ONE, 2)) == (0 if pods == ("p", "p") else 2)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 5), st.sampled_from("abcd"), st.sampled_from(["", "", "", "d", "guaranteed"])),
+        min_size=1,
+        max_size=24,
+    ),
+    st.integers(1, 4),
+)
+def test_one_bid_each_is_what_is_chosen_among_all_bids(offers: list[tuple[int, str, str]], slots: int) -> None:
+    """Without an object each, where no slot wants more than one: by price, advertiser and deal, in one slot or more."""
+    page = [banner(str(number)) for number in range(slots)]
+    bids = [
+        bid(
+            page[number * slots // len(offers)],
+            price,
+            advertiser,
+            deal=Deal(deal, guaranteed=len(deal) > 1) if deal else None,
+        )
+        for number, (price, advertiser, deal) in enumerate(offers)
+    ]
+    candidates = [each.candidate for each in bids]
+    assert one_each_is_wanted(candidates, ONE)
+    chosen = one_each(candidates, [each.price_micros for each in bids])
+    assert [id(bids[place]) for place in chosen] == [id(each) for each in select(bids, ONE)]
+
+
+def test_one_bid_each_is_not_wanted_where_bids_stand_beside_each_other() -> None:
+    """Several bids a slot, deals beside others, pods, road-blocks."""
+    plain = bid(banner("1"), 1, "a").candidate
+    deals = bid(banner("2", deals=(Deal("d"),)), 1, "b").candidate
+    pod = bid(Slot("3", video=MediaOffer(pod=Pod("p"))), 1, "c", spec=VIDEO).candidate
+    roadblock = replace(plain, campaign=replace(plain.campaign, roadblock=True))
+    assert one_each_is_wanted([plain, deals], ONE)
+    assert not one_each_is_wanted([plain], replace(ONE, bids_per_imp=2))
+    assert not one_each_is_wanted([plain, deals], replace(ONE, deals_beside_open=True))
+    assert not one_each_is_wanted([plain, pod], ONE)
+    assert not one_each_is_wanted([plain, roadblock], ONE)

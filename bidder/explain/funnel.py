@@ -19,7 +19,7 @@ from bidder.stages.bitmaps import bits_of, mask_of
 from bidder.stages.facts import Facts, facts_of, slot_facts, unwanted, wanted
 from bidder.stages.floors import floor_of, priced_by_duration, reachable
 from bidder.stages.shard import Shard
-from bidder.stages.target import MAX_LOOKED_AT, CampaignIndex, candidates_wanted
+from bidder.stages.target import MAX_LOOKED_AT, CampaignIndex, candidates_wanted, deals_for
 
 MAX_IDS = 20
 """Campaigns named for a rule; all are counted."""
@@ -213,15 +213,8 @@ class _Walk:
         if cap and profile is not None and profile.campaign_impressions.get(campaign.id, 0) >= cap:
             return "frequency cap"
         deals: Sequence[Deal | None] = (None,)
-        if wanted := campaign.targeting.deals:
-            seat = self._exchange.seats.get(campaign.seat, campaign.seat)
-            deals = [
-                deal
-                for deal in self._slot.deals
-                if deal.id in wanted
-                and (not deal.seats or seat in deal.seats)
-                and (not deal.domains or deal.domains.issuperset(campaign.domains))
-            ]
+        if campaign.targeting.deals:
+            deals = deals_for(campaign, self._slot, self._exchange)
             if not deals:
                 return "seats or domains of the deal"
         floors = [floor_of(self._slot, spec, deal) for spec in specs for deal in deals]

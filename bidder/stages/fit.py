@@ -236,11 +236,12 @@ def _fills(spec: CreativeSpec, asset: NativeAsset) -> bool:
             kind == asset.type and (not asset.max_length or length <= asset.max_length) for kind, length in spec.texts
         )
     if asset.kind == "image":
-        return any(_image_fits(image, asset) for image in spec.images)
+        return any(image_fits(image, asset) for image in spec.images)
     return False
 
 
-def _image_fits(image: tuple[int, int, int, str], asset: NativeAsset) -> bool:
+def image_fits(image: tuple[int, int, int, str], asset: NativeAsset) -> bool:
+    """`image`: type, width, height, MIME type. A width alone is exact, a least width is not (Native 1.2 §4.4)."""
     kind, width, height, mime = image
     return (
         (not asset.type or kind == asset.type)

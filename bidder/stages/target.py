@@ -166,6 +166,20 @@ def may_bid(campaign: Campaign, profile: Profile | None, now_s: float) -> bool:
     return not cap or (profile is not None and profile.campaign_impressions.get(campaign.id, 0) < cap)
 
 
+def deals_for(campaign: Campaign, slot: Slot, exchange: Exchange) -> Sequence[Deal]:
+    """The deals of the slot that the campaign has and that take its seat and domains, the guaranteed first
+    (§3.2.12)."""
+    seat = exchange.seats.get(campaign.seat, campaign.seat)
+    taken = [
+        deal
+        for deal in slot.deals
+        if deal.id in campaign.targeting.deals
+        and (not deal.seats or seat in deal.seats)
+        and (not deal.domains or deal.domains.issuperset(campaign.domains))
+    ]
+    return sorted(taken, key=lambda deal: not deal.guaranteed) if len(taken) > 1 else taken
+
+
 class _Walk:
     """The walk over the campaigns that the bitmaps left, slot by slot of one request."""
 
@@ -277,7 +291,9 @@ class _Walk:
         campaign, creatives = self.index.entries[place]
         if place in self.seen or not may_bid(campaign, self.profile, self.now_s):
             return
-        deals = self._deals_for(campaign) if campaign.targeting.deals else WITHOUT_DEAL
+        deals: Sequence[Deal | None] = WITHOUT_DEAL
+        if campaign.targeting.deals:
+            deals = deals_for(campaign, self.slot, self.facts.exchange)
         kinds: list[tuple[Format, int]] = []
         for spec_number, creative in creatives:
             if spec_number not in fitting or not self._plays(creative):
@@ -306,22 +322,6 @@ class _Walk:
     def _is_reached(self, campaign: Campaign, creative: Creative, deal: Deal | None) -> bool:
         floor = floor_of(self.slot, creative.spec, deal)
         return floor is not None and reachable(campaign, floor, self.rates)
-
-    def _deals_for(self, campaign: Campaign) -> Sequence[Deal | None]:
-        """The deals of the slot that the campaign has and that take its seat and domains, the guaranteed first
-        (§3.2.12)."""
-        taken: list[Deal | None] = []
-        for deal in self.slot.deals:
-            if deal.id not in campaign.targeting.deals:
-                continue
-            if deal.seats and self.facts.exchange.seats.get(campaign.seat, campaign.seat) not in deal.seats:
-                continue
-            if deal.domains and not all(domain in deal.domains for domain in campaign.domains):
-                continue
-            taken.append(deal)
-        if len(taken) > 1:
-            taken.sort(key=lambda deal: deal is None or not deal.guaranteed)
-        return taken
 
     def _plays(self, creative: Creative) -> bool:
         if creative.spec.format is VIDEO:

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from bidder.domain import Creative, NativeAsset, NativeImage, NativeOffer
+from bidder.stages.fit import image_fits
 from bidder.stages.markup.escaping import attribute, is_script, url
 from bidder.stages.markup.notices import TRAIL, Notices
 
@@ -27,7 +28,7 @@ class Native:
     def __init__(self, creative: Creative, notices: Notices | None, *, wrapped: bool = False) -> None:
         """`wrapped`: the exchange takes native in {"native": …} only, whatever the request looks like."""
         self._texts = _texts(creative)
-        self._images = tuple((image, _image(image)) for image in creative.images)
+        self._images = tuple(((i.type, i.width, i.height, i.mime), _image(i)) for i in creative.images)
         self._landing_url = url(creative.landing_url)
         self._privacy_url = url(creative.privacy_url) if creative.privacy_url else ""
         self._click = notices.click() if notices else ""
@@ -64,7 +65,7 @@ class Native:
             text = self._text(asset.type, asset.max_length) if asset.type else ""
             return {"data": {"type": asset.type, "value": text}} if text else None
         if asset.kind == "image":
-            return next((ready for image, ready in self._images if _fits(image, asset)), None)
+            return next((ready for image, ready in self._images if image_fits(image, asset)), None)
         return None  # a video asset: the catalog holds none for native
 
     def _text(self, type: int, max_length: int) -> str:
@@ -104,14 +105,3 @@ def _image(image: NativeImage) -> dict[str, Any]:
     if image.width and image.height:
         content |= {"w": image.width, "h": image.height}
     return {"img": content}
-
-
-def _fits(image: NativeImage, asset: NativeAsset) -> bool:
-    """A width alone is exact, a least width is not (section 4.4)."""
-    if asset.type and image.type != asset.type:
-        return False
-    if asset.mimes and image.mime not in asset.mimes:
-        return False
-    width = image.width == asset.width if asset.width else image.width >= asset.min_width
-    height = image.height == asset.height if asset.height else image.height >= asset.min_height
-    return width and height

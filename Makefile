@@ -49,7 +49,7 @@ coverage: $(STAMP) ## The tests again, with the coverage of the bidder and its s
 microbench: $(STAMP) ## What each stage of a bid costs, beside a yardstick; fails where one has become dearer
 	@$(BIN)/python -m tests.benchmarks
 
-infra: .venv-infra/.ready .cache/bin/helm .cache/bin/kubeconform ## Synthesise the AWS templates for every environment and check them (needs Node.js for the CDK)
+infra: .venv-infra/.ready .cache/bin/helm .cache/bin/kubeconform ## Synthesise the AWS templates, render the chart, check and test both (needs Node.js and Go)
 	.venv-infra/bin/mypy --config-file infra/mypy.ini
 	.venv-infra/bin/python -m pytest -c infra/pytest.ini
 
@@ -80,5 +80,5 @@ lock: $(STAMP) ## Lock the dependencies anew, by hash, for every platform
 	$(LOCK) --group infra -o requirements/infra.txt
 
 clean: ## Remove what the targets made, but for the virtual environment
-	rm -rf .cache build .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+	rm -rf .cache build cdk.out .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +

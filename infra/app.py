@@ -2,7 +2,7 @@
 
 Stacks are cut by lifetime. The foundation (network, buckets, keys, images) outlives everything; the endpoint changes
 with the model; the service changes with every release; what observes can be thrown away. A stack uses those before it
-alone.
+alone. It is a long page, because all of the wiring stands on it and nowhere else.
 
     npx cdk deploy --all -c environment=dev -c platform=ecs
 """
@@ -42,7 +42,7 @@ from infra.training_pipeline import TrainingPipeline, package_group
 
 Platform = Literal["ecs", "eks"]
 PLATFORMS: tuple[Platform, ...] = get_args(Platform)
-COPIED = ("models", "catalogs")
+COPIED = ("models", "catalogs")  # to the replica's Region
 
 
 class Foundation(cdk.Stack):
@@ -74,7 +74,7 @@ class Foundation(cdk.Stack):
             catalogs_key=self.keys.service,
             events_key=self.keys.events,
             s3_endpoint_id=self.network.s3_endpoint.vpc_endpoint_id,
-            outside_roles=_outside_roles(environment),
+            outside_roles=outside_roles(environment),
         )
         if storage.replica_region:
             copied = {"models": self.storage.models, "catalogs": self.storage.catalogs}
@@ -373,7 +373,7 @@ def compose(app: cdk.App, environment: Environment, platform: Platform) -> list[
     return stacks
 
 
-def _outside_roles(environment: Environment) -> list[str]:
+def outside_roles(environment: Environment) -> list[str]:
     """Who reads or writes buckets from outside the VPC: who deploys, and roles that AWS's services assume there."""
     roles = [environment.deployer_role, delivery_role_name(environment.prefix)]
     roles += [f"rtb-{environment.name}-{job}" for job in ("inference", "recommender", "training", "tuning")]

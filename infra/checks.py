@@ -46,6 +46,14 @@ def problems(composition: Composition) -> Iterator[str]:
                 yield f"{composition.name} {name}: {rule.__name__}: {finding}"
 
 
+def distinct(compositions: Sequence[Composition]) -> dict[Path, str]:
+    """The templates' files, with the Region of each. One that is the same in two compositions is there once."""
+    found = {
+        file.read_bytes(): (file, each.regions[name]) for each in compositions for name, file in each.files.items()
+    }
+    return dict(found.values())
+
+
 def lint(regions: Mapping[Path, str]) -> list[str]:
     """What cfn-lint says of templates, each for its Region. Takes seconds of CPU for each."""
     found = []

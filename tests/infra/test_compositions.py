@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from infra import checks, exposure, identity
-from infra.app import PLATFORMS
-from infra.environments import ENVIRONMENTS
-from infra.synthesis import Composition
+from infra.app import COPIED, PLATFORMS, outside_roles
+from infra.environments import DEV, ENVIRONMENTS, FabricSizes
+from infra.statements import statements
+from infra.synthesis import Composition, synthesise
 
 
 def test_there_are_two_environments_on_two_platforms(compositions: tuple[Composition, ...]) -> None:
@@ -26,10 +29,7 @@ def test_nothing_is_wrong_with_them(compositions: tuple[Composition, ...]) -> No
 
 def test_cfn_lint_is_content(compositions: tuple[Composition, ...]) -> None:
     """With every template, warnings too. One that is the same in two compositions is read once."""
-    distinct = {
-        file.read_bytes(): (file, each.regions[name]) for each in compositions for name, file in each.files.items()
-    }
-    assert checks.lint(dict(distinct.values())) == []
+    assert checks.lint(checks.distinct(compositions)) == []
 
 
 def test_no_explanation_is_left_over(compositions: tuple[Composition, ...]) -> None:
@@ -51,6 +51,59 @@ def test_nothing_runs_code_of_ours_while_deploying(compositions: tuple[Compositi
     for composition in compositions:
         kinds = {each["Type"] for template in composition.templates.values() for each in template["Resources"].values()}
         assert not {kind for kind in kinds if kind.startswith(("Custom::", "AWS::Lambda::", "AWS::CloudFormation::Cu"))}
+
+
+def test_services_that_write_from_outside_are_let_into_the_buckets(compositions: tuple[Composition, ...]) -> None:
+    """Each role of SageMaker's, Firehose's and S3's is named in the buckets' policies; besides, who deploys."""
+    outside = {"sagemaker.amazonaws.com", "firehose.amazonaws.com", "s3.amazonaws.com"}
+    for composition in compositions:
+        environment = ENVIRONMENTS[composition.name.partition("-")[0]]
+        roles = {
+            str(each["Properties"]["RoleName"])
+            for template in composition.templates.values()
+            for each in template["Resources"].values()
+            if each["Type"] == "AWS::IAM::Role" and any(name in str(each["Properties"]) for name in outside)
+        }
+        assert roles | {environment.deployer_role} == set(outside_roles(environment))
+
+
+def test_only_bidders_and_load_tests_ask_endpoints(compositions: tuple[Composition, ...]) -> None:
+    """Nothing else may: not the pipeline, not the collector, not a node."""
+    for composition in compositions:
+        askers = {
+            each.logical_id.partition("DefaultPolicy")[0]
+            for template in composition.templates.values()
+            for each in statements(template)
+            if each.resource_type == "AWS::IAM::Policy" and "sagemaker:InvokeEndpoint" in each.actions
+        }
+        bidder = "TaskTaskRole" if composition.name.endswith("ecs") else "EksBidderRole"
+        assert askers == {bidder, "RecommenderExecutionRole"}
+
+
+def test_prod_is_copied_and_protected(compositions: tuple[Composition, ...]) -> None:
+    """Models and catalogs have a bucket in another Region, which is deployed first; dev has none."""
+    for composition in compositions:
+        replica = ENVIRONMENTS[composition.name.partition("-")[0]].storage.replica_region
+        first, *_ = composition.templates
+        assert first.endswith("-replica") == bool(replica)
+        if replica:
+            assert composition.regions[first] == replica
+            names = [
+                str(each["Properties"].get("BucketName")) for each in composition.templates[first]["Resources"].values()
+            ]
+            assert all(any(purpose in name for name in names) for purpose in COPIED)
+
+
+def test_options_that_no_environment_has_on_compose_as_well(tmp_path: Path) -> None:
+    """A permission boundary, which every role then has; and a gateway on RTB Fabric."""
+    options = dataclasses.replace(DEV, permission_boundary="boundary", fabric=FabricSizes(timeout_ms=300))
+    composition = synthesise(options, "eks", tmp_path)
+    assert list(checks.problems(composition)) == []
+    resources = [each for template in composition.templates.values() for each in template["Resources"].values()]
+    roles = [each["Properties"] for each in resources if each["Type"] == "AWS::IAM::Role"]
+    assert len(roles) > 10
+    assert all("policy/boundary" in str(role.get("PermissionsBoundary")) for role in roles)
+    assert any(each["Type"] == "AWS::RTBFabric::ResponderGateway" for each in resources)
 
 
 @pytest.fixture

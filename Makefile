@@ -51,7 +51,7 @@ microbench: $(STAMP) ## What each stage of a bid costs, beside a yardstick; fail
 
 infra: .venv-infra/.ready .cache/bin/helm .cache/bin/kubeconform ## Synthesise the AWS templates, render the chart, check and test both (needs Node.js and Go)
 	.venv-infra/bin/mypy --config-file infra/mypy.ini
-	.venv-infra/bin/python -m pytest -c infra/pytest.ini
+	.venv-infra/bin/python -m pytest -c infra/pytest.ini tests/infra
 
 .venv-infra/.ready: requirements/infra.txt
 	$(PYTHON) -m venv .venv-infra

@@ -390,11 +390,13 @@ def _bound(stack: cdk.Stack, name: str) -> None:
 def main() -> None:
     """What `cdk.json` runs: the deployment that the context names."""
     app = cdk.App()
-    environment = ENVIRONMENTS[app.node.try_get_context("environment") or "dev"]
+    name = app.node.try_get_context("environment") or "dev"
     platform = app.node.try_get_context("platform") or "ecs"
+    if name not in ENVIRONMENTS:
+        raise SystemExit(f"environment is {name!r}, expected one of {', '.join(ENVIRONMENTS)}")
     if platform not in PLATFORMS:
         raise SystemExit(f"platform is {platform!r}, expected one of {', '.join(PLATFORMS)}")
-    compose(app, environment, platform)
+    compose(app, ENVIRONMENTS[name], platform)
     app.synth()
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from infra.statements import Statement, Template, statements
 
+WILD = {"*", "?"}  # IAM knows both
 EVERYTHING = r"\*"
 OBJECTS = r"\$\{[^}]+\}/[a-z-]+/\*"  # those of one bucket, under one prefix
 
@@ -34,7 +35,7 @@ class Wildcard:
     def explains(self, statement: Statement, action: str, resource: str) -> bool:
         """Whether `action` on `resource` is this wildcard."""
         return (
-            ("*" not in action if self.actions is None else action in self.actions)
+            (not WILD & {*action} if self.actions is None else action in self.actions)
             and re.fullmatch(self.resource, resource) is not None
             and (self.condition is None or statement.has_condition(self.condition))
             and (self.kind is None or statement.resource_type == self.kind)
@@ -293,7 +294,7 @@ EXPLAINED_WILDCARDS: tuple[Wildcard, ...] = (
 
 
 def unexplained_wildcards(template: Template, explained: Sequence[Wildcard] = EXPLAINED_WILDCARDS) -> list[str]:
-    """Each action on a resource, one of them with a `*`, that no entry of `explained` is for; and each NotAction."""
+    """Each action on a resource, one of them with a `*` or `?`, that no entry of `explained` is for; each NotAction."""
     found = [f"{statement.logical_id}: allows all but what it names" for statement in _inverted(template)]
     for statement, action, resource in _wildcards(template):
         if not any(wildcard.explains(statement, action, resource) for wildcard in explained):
@@ -328,7 +329,7 @@ def _wildcards(template: Template) -> Iterator[tuple[Statement, str, str]]:
         if statement.allows and not statement.inverted:
             for action in statement.actions:
                 for resource in _granted(statement):
-                    if "*" in action or "*" in resource:
+                    if WILD & {*action, *resource}:
                         yield statement, action, resource
 
 

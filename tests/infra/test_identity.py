@@ -31,6 +31,7 @@ def test_wildcards_are_named() -> None:
     assert unexplained_wildcards(policy(Action="s3:Get*", Resource="arn:x"), ()) == ["P: s3:Get* on arn:x"]
     assert unexplained_wildcards(policy(Action="s3:GetObject", Resource="*"), ()) == ["P: s3:GetObject on *"]
     assert unexplained_wildcards(policy(Action="*", Resource="*"), ()) == ["P: * on *"]
+    assert unexplained_wildcards(policy(Action="s3:GetObject", Resource="arn:b?"), ()) == ["P: s3:GetObject on arn:b?"]
     join = {"Fn::Join": ["", [{"Fn::GetAtt": ["Bucket", "Arn"]}, "/*"]]}
     assert unexplained_wildcards(policy(Action=["s3:GetObject", "s3:PutObject"], Resource=join), ()) == [
         "P: s3:GetObject on ${Bucket.Arn}/*",

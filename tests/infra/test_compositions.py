@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from infra import checks, exposure, identity
 from infra.app import COPIED, PLATFORMS, outside_roles
-from infra.environments import DEV, ENVIRONMENTS, FabricSizes
+from infra.environments import ENVIRONMENTS
 from infra.statements import statements
-from infra.synthesis import Composition, synthesise
+from infra.synthesis import Composition
 
 
 def test_there_are_two_environments_on_two_platforms(compositions: tuple[Composition, ...]) -> None:
@@ -94,16 +92,13 @@ def test_prod_is_copied_and_protected(compositions: tuple[Composition, ...]) -> 
             assert all(any(purpose in name for name in names) for purpose in COPIED)
 
 
-def test_options_that_no_environment_has_on_compose_as_well(tmp_path: Path) -> None:
-    """A permission boundary, which every role then has; and a gateway on RTB Fabric."""
-    options = dataclasses.replace(DEV, permission_boundary="boundary", fabric=FabricSizes(timeout_ms=300))
-    composition = synthesise(options, "eks", tmp_path)
-    assert list(checks.problems(composition)) == []
-    resources = [each for template in composition.templates.values() for each in template["Resources"].values()]
+def test_a_permission_boundary_bounds_every_role(with_options: Composition) -> None:
+    """An environment that names one; nothing else is wrong with it."""
+    assert list(checks.problems(with_options)) == []
+    resources = [each for template in with_options.templates.values() for each in template["Resources"].values()]
     roles = [each["Properties"] for each in resources if each["Type"] == "AWS::IAM::Role"]
     assert len(roles) > 10
     assert all("policy/boundary" in str(role.get("PermissionsBoundary")) for role in roles)
-    assert any(each["Type"] == "AWS::RTBFabric::ResponderGateway" for each in resources)
 
 
 @pytest.fixture

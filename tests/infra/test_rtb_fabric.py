@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import aws_cdk as cdk
 import boto3
 import pytest
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_eks as eks
 from botocore.stub import Stubber
 
-from infra.app import compose
 from infra.environments import DEV, FabricSizes
 from infra.fabric_links import carry_out, changes, main
 from infra.identity import EXPLAINED_WILDCARDS, unexplained_wildcards
 from infra.rtb_fabric import INSTANCES_WILDCARDS, KUBERNETES_USER, Domain, Instances, Pods, RtbFabric, Target, masking
 from infra.statements import statements
-from tests.infra.stacks import Bare, bare_stack, resources_of, template_of
+from infra.synthesis import Composition
+from tests.infra.stacks import Bare, bare_stack, resources_of
 
 GATEWAY, PEER, STRANGER = "rtb-gw-ours", "rtb-gw-exchange", "rtb-gw-stranger"
 TIME = "2026-11-25T00:00:00Z"
@@ -178,12 +176,9 @@ def test_cdk_nag_has_nothing_to_say(on_pods: tuple[Bare, dict[str, Any]]) -> Non
     assert [each for each in on_pods[0].findings() if "/Fabric/" in each.path] == []
 
 
-def test_the_composition_attaches_the_bidder_on_eks(tmp_path: Path) -> None:
+def test_the_composition_attaches_the_bidder_on_eks(with_options: Composition) -> None:
     """Where an environment has `fabric`; its pods are the target, and the stack's own cluster tells their addresses."""
-    app = cdk.App(outdir=str(tmp_path), analytics_reporting=False, stack_traces=False)
-    stacks = compose(app, replace(DEV, fabric=SIZES), "eks")
-    templates = [template_of(stack) for stack in stacks]
-    (template,) = [each for each in templates if resources_of(each, "AWS::RTBFabric::ResponderGateway")]
+    template = dict(with_options.templates["bidder-dev-service"])
     found = gateway(template)["ManagedEndpointConfiguration"]["EksEndpointsConfiguration"]
     (cluster,) = resources_of(template, "AWS::EKS::Cluster")
     assert found["ClusterName"] == {"Ref": cluster}

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from infra.smoke import main
+from loadtest.scrape import scrape
 from loadtest.stack import Stack
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,11 +42,13 @@ def judged(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_bidder_that_bids_is_well(stack: Stack) -> None:
     """Bids to test requests, a 400 to a broken one, ready, and with metrics; exit code 0."""
+    before = scrape(stack.bidder_url)
     done = smoke(stack.bidder_url, "--inside", stack.bidder_url, "--want-bid", "--requests", "5", "--timeout", "60")
     assert (done.returncode, done.stderr) == (0, "")
     assert "5 requests: 5 bids; median" in done.stdout
-    assert re.search(r"this task's requests so far: .*\btest \d", done.stdout), "they are counted as tests"
-    assert " bid " not in done.stdout.splitlines()[1], "and as nothing else"
+    assert re.search(r"this task's requests so far: .*\btest \d", done.stdout)
+    counted = scrape(stack.bidder_url).since(before).by("bidder_requests_total", "outcome")
+    assert counted == {"test": 5, "malformed": 1}, "bids are counted as tests, and as nothing else"
     assert done.stdout.endswith("well\n")
 
 

@@ -4,7 +4,7 @@ Stacks are cut by lifetime. The foundation (network, buckets, keys, images) outl
 with the model; the service changes with every release; what observes can be thrown away. A stack uses those before it
 alone. It is a long page, because all of the wiring stands on it and nowhere else.
 
-    npx cdk deploy --all -c environment=dev -c platform=ecs
+    npx aws-cdk@2 deploy --all -c environment=dev -c platform=ecs
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Copies of models and catalogs in another Region: the buckets there, and the rule that fills them from here.
 
 The rule: what the copies need from each other they know by name, as references between Regions would need a function to
-carry them. So `Replica`, in the other Region, is deployed first. Deletions are not copied.
+carry them. So `Replica`, in the other Region, is deployed first. Deletions are not copied. There is no VPC over there:
+who may read copies is up to the account's own policies.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from infra.app import COPIED, PLATFORMS, outside_roles
 from infra.environments import ENVIRONMENTS
 from infra.statements import statements
 from infra.synthesis import Composition
+from tests.infra.stacks import resources_of
 
 
 def test_there_are_two_environments_on_two_platforms(compositions: tuple[Composition, ...]) -> None:
@@ -79,17 +81,32 @@ def test_only_bidders_and_load_tests_ask_endpoints(compositions: tuple[Compositi
 
 
 def test_prod_is_copied_and_protected(compositions: tuple[Composition, ...]) -> None:
-    """Models and catalogs have a bucket in another Region, which is deployed first; dev has none."""
+    """Models and catalogs have a bucket in another Region, which is deployed first, and no stack is deleted by mistake.
+    dev has neither."""
     for composition in compositions:
         replica = ENVIRONMENTS[composition.name.partition("-")[0]].storage.replica_region
         first, *_ = composition.templates
         assert first.endswith("-replica") == bool(replica)
+        manifest = json.loads((composition.files[first].parent / "manifest.json").read_text())
+        protected = [manifest["artifacts"][name]["properties"]["terminationProtection"] for name in composition.files]
+        assert set(protected) == {bool(replica)}
         if replica:
             assert composition.regions[first] == replica
-            names = [
-                str(each["Properties"].get("BucketName")) for each in composition.templates[first]["Resources"].values()
-            ]
-            assert all(any(purpose in name for name in names) for purpose in COPIED)
+            buckets = resources_of(composition.templates[first], "AWS::S3::Bucket").values()
+            names = " ".join(str(each["Properties"]["BucketName"]) for each in buckets)
+            assert all(f"-{purpose}-" in names for purpose in COPIED)
+
+
+def test_what_costs_money_says_whose_it_is(compositions: tuple[Composition, ...]) -> None:
+    """By tags, which the bill is read by and leftovers are found by."""
+    kinds = ("AWS::S3::Bucket", "AWS::KMS::Key", "AWS::SageMaker::Endpoint", "AWS::ElastiCache::ReplicationGroup")
+    for composition in compositions:
+        environment = composition.name.partition("-")[0]
+        wanted = [{"Key": "environment", "Value": environment}, {"Key": "project", "Value": "rtb-bidder"}]
+        for template in composition.templates.values():
+            for kind in kinds:
+                for name, each in resources_of(template, kind).items():
+                    assert [tag for tag in each["Properties"]["Tags"] if tag in wanted] == wanted, name
 
 
 def test_a_permission_boundary_bounds_every_role(with_options: Composition) -> None:

@@ -12,11 +12,11 @@ import asyncio
 import gc
 from collections.abc import Callable
 
-YOUNG_S = 0.05
+YOUNG_S = 0.25
 WORTH_A_LOOK = 700
 """New objects; with fewer the young are left to the next time."""
-MIDDLE_EVERY = 1_200  # a minute
-ALL_EVERY = 72_000  # an hour
+MIDDLE_EVERY = 240  # a minute
+ALL_EVERY = 14_400  # an hour
 
 
 class Collector:

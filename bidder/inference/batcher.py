@@ -49,22 +49,41 @@ class Asker(Protocol):
     def failed(self, error: InferenceError) -> None: ...
 
 
-class Member:
-    """One auction's rows in the queue or in a batch. `done`: its asker was told, or has left."""
+class _Nobody:
+    """Stands where an asker was that has been told."""
 
-    __slots__ = ("asker", "batch", "deadline_s", "done", "rows")
+    def scored(self, scores: Scores) -> None: ...
+
+    def failed(self, error: InferenceError) -> None: ...
+
+
+_NOBODY = _Nobody()
+_NO_ROWS = Rows(0, b"")
+
+
+class Member:
+    """One auction's rows in the queue or in a batch. `done`: its asker was told, or has left. `count`: of its rows."""
+
+    __slots__ = ("asker", "batch", "count", "deadline_s", "done", "rows")
 
     def __init__(self, rows: Rows, deadline_s: float, asker: Asker) -> None:
         self.rows = rows
+        self.count = rows.count
         self.deadline_s = deadline_s
         self.asker = asker
         self.done = False
         self.batch: Batch | None = None
 
+    def end(self) -> Asker:
+        """Whom to tell, now. The heap of deadlines keeps the member until its own comes; what the auction has does not
+        stay with it, so that its memory is the next one's, and no collector walks it (3 % of a bid's CPU time)."""
+        asker = self.asker
+        self.done, self.asker, self.rows = True, _NOBODY, _NO_ROWS
+        return asker
+
     def tell(self, scores: Scores) -> None:
-        self.done = True
         try:
-            self.asker.scored(scores)
+            self.end().scored(scores)
         except Exception:  # an asker's bug must not reach its neighbours in the batch
             logger.exception("an auction could not take its scores")
 
@@ -123,6 +142,12 @@ class Batch:
 
     def failed(self, error: InferenceError) -> None:
         self._batcher.failed(self, error)
+
+    def finish(self) -> list[Member]:
+        """The members, which it holds no longer: they know their batch, and a circle would wait for the collector."""
+        members, self.members = self.members, []
+        self.finished, self.head, self.body = True, b"", b""
+        return members
 
 
 class Batcher:
@@ -256,7 +281,7 @@ class Batcher:
         while queue:
             member = queue[0]
             if not member.done and member.deadline_s > now_s:
-                count, length = member.rows.count, len(member.rows.body)
+                count, length = member.count, len(member.rows.body)
                 if members and (rows + count > self._max_rows or size + length > self._max_bytes):
                     break
                 members.append(member)
@@ -271,8 +296,7 @@ class Batcher:
         try:
             batch.head, batch.body = self._wire.request([member.rows.body for member in members], rows)
         except InferenceError as error:
-            batch.finished = True
-            self._fail(members, error)
+            self._fail(batch.finish(), error)
             return False
         stats = self.stats
         stats.calls += 1
@@ -291,7 +315,7 @@ class Batcher:
             self.failed(batch, error)
             return not isinstance(error, BadResponse)
         now = self._loop.time()
-        batch.finished = True
+        members = batch.finish()
         self.stats.answered += 1
         self.stats.call_seconds.observe(now - batch.sent_s)
         self._limiter.release(Outcome.SUCCESS, now)
@@ -299,8 +323,8 @@ class Batcher:
             self._resting = False
             logger.warning("the endpoint answers again")
         start = 0
-        for member in batch.members:
-            end = start + member.rows.count
+        for member in members:
+            end = start + member.count
             if not member.done:
                 member.tell(Scores(values[start:end], self._source, variant))
             start = end
@@ -308,19 +332,17 @@ class Batcher:
 
     def failed(self, batch: Batch, error: InferenceError) -> None:
         """The call brought no scores: say so to all that still wait."""
-        batch.finished = True
         self.stats.count_call_error(error.kind)
-        self._fail(batch.members, error)
+        self._fail(batch.finish(), error)
         self._drop(error, batch)
         self._pump_soon()
 
     def _fail(self, members: Iterable[Member], error: InferenceError) -> None:
         for member in members:
             if not member.done:
-                member.done = True
                 self.stats.count_error(error.kind)
                 try:
-                    member.asker.failed(error)
+                    member.end().failed(error)
                 except Exception:  # see Member.tell
                     logger.exception("an auction could not take its failure")
 
@@ -381,7 +403,7 @@ class Batcher:
 
     def _abandon(self, batch: Batch, now_s: float) -> None:
         """All members are gone: the answer may drain, the slot is free."""
-        batch.finished = True
+        batch.finish()
         self.stats.abandoned += 1
         self.stats.count_call_error(Timeout.kind)
         if batch.connection is not None:

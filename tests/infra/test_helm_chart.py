@@ -550,7 +550,15 @@ def test_an_environments_values_are_its_sizes(environment: Any) -> None:
     """What stands in both infra/environments.py and the values file is the same."""
     values = yaml.safe_load((ROOT / f"infra/helm/values-{environment.name}.yaml").read_text())
     settings = yaml.safe_load((CHART / "values.yaml").read_text())["settings"] | values["settings"]
-    for name in ("max_in_flight", "endpoint_max_calls", "inside_networks", "drain_s", "stop_s", "keep_alive_s"):
+    for name in (
+        "max_in_flight",
+        "endpoint_max_calls",
+        "log_format",
+        "inside_networks",
+        "drain_s",
+        "stop_s",
+        "keep_alive_s",
+    ):
         assert settings[name] == getattr(environment.bidder, name)
     assert settings["aws_region"] == environment.region
     assert settings["endpoint_name"] == f"rtb-{environment.name}"

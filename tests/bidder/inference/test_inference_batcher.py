@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
+import weakref
 from typing import Any
 
 import pytest
 
-from bidder.domain import Rows
+from bidder.domain import Rows, Scores
 from bidder.inference.batcher import MAX_BODY_BYTES
-from bidder.inference.errors import Closed, QueueFull, Timeout, TooLarge
+from bidder.inference.errors import Closed, InferenceError, QueueFull, Timeout, TooLarge
 from bidder.inference.limiter import Limiter
 
 
@@ -185,6 +187,43 @@ async def test_an_asker_with_a_bug_harms_nobody(kit: Any, caplog: pytest.LogCapt
     assert "could not take its scores" in caplog.text
     lane.batcher.ask(kit.tagged(4), 0.0, Clumsy())
     assert "could not take its failure" in caplog.text
+
+
+class Told:
+    """An asker that says when it was told."""
+
+    def __init__(self, told: asyncio.Event) -> None:
+        self._told = told
+
+    def scored(self, scores: Scores) -> None:
+        self._told.set()
+
+    def failed(self, error: InferenceError) -> None:
+        self._told.set()
+
+
+@pytest.mark.parametrize("status", [200, 500])
+async def test_who_was_told_is_let_go_at_once(kit: Any, status: int) -> None:
+    """Reference counts alone free what an auction has, with an answer and without, however far its deadline is."""
+
+    async def script(request: Any, writer: asyncio.StreamWriter) -> None:
+        writer.write(kit.echo(request) if status == 200 else kit.reply(b"{}", status))
+
+    endpoint = await kit.endpoint(script)
+    lane = await kit.lane(endpoint.url)
+    told = asyncio.Event()
+    asker = Told(told)
+    gone = weakref.ref(asker)
+    gc.disable()
+    try:
+        lane.batcher.ask(Rows(1, b"1,0,1\n"), asyncio.get_running_loop().time() + 3600, asker)
+        del asker
+        assert gone() is not None
+        await asyncio.wait_for(told.wait(), 30)
+        await asyncio.sleep(0)
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 async def test_call_that_all_gave_up_frees_its_slot(kit: Any) -> None:

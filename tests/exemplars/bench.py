@@ -310,7 +310,7 @@ def _played(creative: Json, offer: Json, bid: Json) -> Iterator[str]:
         for file in creative["media"]
         if file["mime"] in offer["mimes"]
         and (not offer.get("delivery") or _code(file, "delivery", 2) in offer["delivery"])
-        and offer.get("minbitrate", 0) <= file["bitrate_kbps"] <= offer.get("maxbitrate", 1 << 62)
+        and offer.get("minbitrate", 0) <= file["bitrate_kbps"] <= (offer.get("maxbitrate") or 1 << 62)  # 0: not said
     ]
     if not files:
         yield "no file of a type, delivery and bit rate that the player takes"

@@ -2,6 +2,7 @@
 
 A section belongs to one construct, which gets it as an argument. Units are in the names. `dev` is the smallest thing
 that shows everything; `prod` is what the sizing formulas in docs/deployment.md give for the load named there.
+The module is long because the sizes are many, and they stand in one place.
 """
 
 from __future__ import annotations

@@ -39,6 +39,7 @@ a configuration file (every field but `instances` has a default):
 faults change while it runs (from this machine only):
   curl -X PUT http://127.0.0.1:8090/_local/endpoints/ctr/faults -d '{"hang_share": 1}'
   curl http://127.0.0.1:8090/_local/endpoints
+  curl http://127.0.0.1:8090/_local/endpoints/ctr/latency
 """
 
 

@@ -3,6 +3,7 @@
 GET    /_local/ready                    200 when every variant has a ready container, else 503
 GET    /_local/endpoints                all of them: counts, faults, containers; and which calls were refused
 GET    /_local/endpoints/{name}         one of them
+GET    /_local/endpoints/{name}/latency  of its latest calls, in milliseconds; DELETE forgets them
 PUT    /_local/endpoints/{name}/faults  replace its faults (JSON of `config.Faults`; `{}` clears them)
 PUT    /_local/endpoints/{name}/variants/{variant}/faults  a variant's own, instead of the endpoint's
 DELETE either of these                  clear them; a variant has the endpoint's again
@@ -54,6 +55,11 @@ class Admin:
                 return 200, {"endpoints": shown, "refused": dict(self._refused)}
             case "GET", ["endpoints", name]:
                 return 200, self._endpoint(name).snapshot()
+            case "GET", ["endpoints", name, "latency"]:
+                return 200, self._endpoint(name).latency()
+            case "DELETE", ["endpoints", name, "latency"]:
+                self._endpoint(name).took_s.clear()
+                return 200, self._endpoint(name).latency()
             case "PUT" | "DELETE", ["endpoints", name, "faults"]:
                 faults = _faults(request.body, Faults) if method == "PUT" else Faults()
                 self._endpoint(name).set_faults(faults)

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import Counter
-from typing import Any
+from collections import Counter, deque
+from math import ceil
+from typing import Any, Final
 
 from .canned import SCHEME, CannedInstance
 from .config import Config, EndpointConfig, Faults, VariantConfig
 from .containers import Instance, State
 from .errors import ServiceError
 from .faults import FaultInjector
+
+KEPT_LATENCIES: Final = 16_384
 
 
 class Variant:
@@ -52,7 +55,8 @@ class Endpoint:
     """One endpoint and its counts.
 
     `calls` is the sum of `by_status` and the calls under way. `by_status` also has "closed" (no answer was sent) and
-    "cancelled" (the caller left).
+    "cancelled" (the caller left). `took_s`: the latest calls that were answered with scores, from the whole request
+    being there to its answer being handed to the connection: what Amazon calls model latency and overhead latency.
     """
 
     def __init__(self, name: str, endpoint: EndpointConfig, config: Config, rng: random.Random) -> None:
@@ -63,6 +67,7 @@ class Endpoint:
         self.by_status: Counter[str] = Counter()
         self.by_error: Counter[str] = Counter()
         self.by_fault: Counter[str] = Counter()
+        self.took_s: deque[float] = deque(maxlen=KEPT_LATENCIES)
         self._rng = rng
         self._chosen = list(self.variants.values())
         self._weights = [variant.weight for variant in self._chosen]
@@ -91,6 +96,15 @@ class Endpoint:
     @property
     def instances(self) -> list[Instance | CannedInstance]:
         return [instance for variant in self.variants.values() for instance in variant.instances]
+
+    def latency(self) -> dict[str, float | None]:
+        """How long the calls of `took_s` took, in milliseconds; None: there were none."""
+        ordered = sorted(self.took_s)
+
+        def ms(share: float) -> float | None:
+            return round(ordered[ceil(share * len(ordered)) - 1] * 1000, 3) if ordered else None
+
+        return {"calls": len(ordered), "p50_ms": ms(0.5), "p99_ms": ms(0.99), "max_ms": ms(1)}
 
     def snapshot(self) -> dict[str, Any]:
         return {

@@ -62,6 +62,8 @@ class Runtime:
         status = "500"
         try:
             reply = await self._invoke(endpoint, request, headers, request_id)
+            if reply is not None and reply.status == 200:
+                endpoint.took_s.append(time.perf_counter() - request.whole_at_s)
             status = str(reply.status) if reply else "closed"
             return reply
         except ServiceError as error:

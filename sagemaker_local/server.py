@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
@@ -41,6 +41,7 @@ class Request:
     body_too_large: bool
     keep_alive: bool
     from_loopback: bool
+    whole_at_s: float = field(default_factory=time.perf_counter)  # of the performance counter
 
 
 @dataclass(slots=True)

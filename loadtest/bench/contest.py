@@ -19,6 +19,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
+import httpx
+
 from loadtest.bench.cores import Cores, cpu_s, on_cores, yardstick_us
 from loadtest.bench.figures import SYSTEMS, Contest, Pair, Scenario, Turn
 from loadtest.engine import Outcome, Plan, Result, run
@@ -61,6 +63,7 @@ class Rig:
     cores: Cores
     urls: Mapping[str, str]
     pids: Mapping[str, int]
+    endpoint_url: str
 
 
 Tell = Callable[[str], None]
@@ -119,7 +122,10 @@ def _turn(rig: Rig, system: str, cases: list[BidRequestCase], bodies: list[bytes
     whole = merged([full.warm_up, full.tally])
     # The last requests were sent when the time was up, and answered within a latency.
     per_s = whole.good / (effort.warm_up_s + effort.seconds + whole.latency_ms(50) / 1000)
+    _model_latency(rig.endpoint_url, "DELETE")
     half = run(_plan(rig, system, cases, effort, rate=per_s / 2))
+    model = _model_latency(rig.endpoint_url)
+    bids_ms = [value / 1000 for value in half.tally.bid_latency_us.percentiles((50, 99))]
     return Turn(
         system=system,
         yardstick_us=yardstick,
@@ -129,9 +135,21 @@ def _turn(rig: Rig, system: str, cases: list[BidRequestCase], bodies: list[bytes
         per_s=per_s,
         failures=_failures(full, half),
         half_rate=per_s / 2,
-        p50_ms=half.tally.latency_ms(50),
-        p99_ms=half.tally.latency_ms(99),
+        p50_ms=bids_ms[0],
+        p99_ms=bids_ms[1],
+        model_p50_ms=model["p50_ms"],
+        model_p99_ms=model["p99_ms"],
     )
+
+
+def _model_latency(endpoint_url: str, method: str = "GET") -> dict[str, float]:
+    """What the endpoint took for the calls since they were last forgotten, which DELETE does. Raises BenchError."""
+    url = f"{endpoint_url}/_local/endpoints/{ENDPOINT_NAME}/latency"
+    answer = httpx.request(method, url, timeout=5.0)
+    latency: dict[str, float] = answer.json()
+    if answer.status_code != 200 or (method == "GET" and not latency["calls"]):
+        raise BenchError(f"{url} answered {answer.status_code}: {answer.text}")
+    return latency
 
 
 def _plan(
@@ -171,7 +189,8 @@ def _rig(catalog: Path, features: Path, model_ms: float, cores: Cores) -> Iterat
             "sagemaker_local", [*python, "sagemaker_local", "serve", "--port", "0", "--endpoint", endpoint], inherited
         )
         stack.callback(local.stop, GRACE_S)
-        settings = bidder_settings(local.wait_until_ready("/_local/ready", deadline_s), 0)
+        endpoint_url = local.wait_until_ready("/_local/ready", deadline_s)
+        settings = bidder_settings(endpoint_url, 0)
         settings |= {"BIDDER_CATALOG_URI": str(catalog), "BASELINE_FEATURES": str(features)}
         started = {}
         with on_cores(frozenset({cores.measured})):
@@ -179,7 +198,7 @@ def _rig(catalog: Path, features: Path, model_ms: float, cores: Cores) -> Iterat
                 started[system] = Program(system, [*python, *module], {**inherited, **settings})
                 stack.callback(started[system].stop, GRACE_S)
         urls = {system: program.wait_until_ready("/readyz", deadline_s) for system, program in started.items()}
-        yield Rig(cores, urls, {system: program.process.pid for system, program in started.items()})
+        yield Rig(cores, urls, {system: program.process.pid for system, program in started.items()}, endpoint_url)
 
 
 def _bidder(*arguments: str) -> bytes:

@@ -26,8 +26,10 @@ class Turn:
     per_s: float  # answers a second as they came, while saturated
     failures: Mapping[str, int]  # whatever else became of a request, and rules broken, in both runs: how often
     half_rate: float  # requests a second of the second run
-    p50_ms: float  # there
+    p50_ms: float  # there, of answers with a bid
     p99_ms: float
+    model_p50_ms: float  # what the endpoint itself took for the calls of that run
+    model_p99_ms: float
 
     @property
     def cpu_us(self) -> float:
@@ -43,6 +45,15 @@ class Turn:
     def busy(self) -> float:
         """CPU seconds a second: below 1, something else was the limit."""
         return self.per_s / self.per_core_s
+
+    @property
+    def added_p50_ms(self) -> float:
+        """To the endpoint's own time."""
+        return self.p50_ms - self.model_p50_ms
+
+    @property
+    def added_p99_ms(self) -> float:
+        return self.p99_ms - self.model_p99_ms
 
     @property
     def yardsticks(self) -> float:
@@ -137,4 +148,8 @@ FIGURES: dict[str, Callable[[Turn], float]] = {
     "half_rate": lambda turn: turn.half_rate,
     "p50_ms": lambda turn: turn.p50_ms,
     "p99_ms": lambda turn: turn.p99_ms,
+    "model_p50_ms": lambda turn: turn.model_p50_ms,
+    "model_p99_ms": lambda turn: turn.model_p99_ms,
+    "added_p50_ms": lambda turn: turn.added_p50_ms,
+    "added_p99_ms": lambda turn: turn.added_p99_ms,
 }

@@ -11,11 +11,12 @@ from rich.table import Table
 
 from loadtest.bench.figures import SYSTEMS, Contest
 
-HEADS = ("campaigns", "imps", "", "CPU µs", "loads", "a core", "p50 ms", "p99 ms", "bids", "ratio")
+HEADS = ("campaigns", "imps", "", "CPU µs", "loads", "a core", "p50 ms", "p99 ms", "added", "bids", "ratio")
 LEGEND = """\
 CPU µs: CPU time of the system an answer, saturated; loads: the same in times of orjson.loads of the request; a core:
-answers a second of CPU time; p50, p99: at half the load it can take; bids: the share of answers with a bid; ratio: how
-many times the bidder's CPU time the baseline takes, smallest and largest pair in brackets. All are medians of pairs."""
+answers a second of CPU time; p50, p99: of answers with a bid, at half the load it can take; added: p50 and p99 less
+those of the endpoint's own time; bids: the share of answers with a bid; ratio: how many times the bidder's CPU time the
+baseline takes, smallest and largest pair in brackets. All are medians of pairs."""
 
 
 def rows(contests: Sequence[Contest]) -> Iterator[tuple[str, ...]]:
@@ -34,6 +35,7 @@ def rows(contests: Sequence[Contest]) -> Iterator[tuple[str, ...]]:
                 f"{median['per_core_s']:,.0f}",
                 f"{median['p50_ms']:.1f}",
                 f"{median['p99_ms']:.1f}",
+                f"{median['added_p50_ms']:+.1f}, {median['added_p99_ms']:+.1f}",
                 f"{median['bid_share']:.0%}",
                 "" if first else f"{contest.ratio:.1f} ({min(contest.ratios):.1f}-{max(contest.ratios):.1f})",
             )

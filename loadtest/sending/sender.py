@@ -176,6 +176,8 @@ class Sender:
         outcome = message.outcome(tag, status, body)
         if outcome is Outcome.BAD_STATUS:
             tally.statuses[status] += 1
+        elif outcome is Outcome.BID:
+            tally.bid_latency_us.record(int(took_s * 1e6))
         if took_s > message.tmax_s and outcome is not Outcome.WRONG_ID:
             outcome = Outcome.TIMED_OUT
         self._count(tally, outcome)

@@ -36,6 +36,7 @@ class Tally:
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     statuses: Counter[int] = field(default_factory=Counter)  # of bad_status
     latency_us: Histogram = field(default_factory=Histogram)
+    bid_latency_us: Histogram = field(default_factory=Histogram)  # of answers with a bid, which the model was asked for
     send_lag_us: Histogram = field(default_factory=Histogram)  # the generator's own lateness
     late_sends: int = 0  # later than `LATE_SEND_US` by the generator's fault; sent all the same
     answered_bytes: int = 0
@@ -70,6 +71,7 @@ class Tally:
         self.outcomes.update(other.outcomes)
         self.statuses.update(other.statuses)
         self.latency_us.merge(other.latency_us)
+        self.bid_latency_us.merge(other.bid_latency_us)
         self.send_lag_us.merge(other.send_lag_us)
         self.late_sends += other.late_sends
         self.answered_bytes += other.answered_bytes

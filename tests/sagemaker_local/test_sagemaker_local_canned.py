@@ -63,3 +63,21 @@ def test_the_delay_is_in_milliseconds():
     for wrong in ("canned:", "canned:x", "canned:-1", "canned:3,"):
         with pytest.raises(ValueError, match="write canned:MS"):
             parse(wrong)
+
+
+def test_the_endpoint_says_what_its_calls_took(start_service: Any, make_client: Any):
+    """Of those with scores; forgotten on demand."""
+    with start_service(["--endpoint", "ctr=canned:20"]) as service:
+        client = make_client(service.url)
+        none = {"calls": 0, "p50_ms": None, "p99_ms": None, "max_ms": None}
+        assert service.admin("GET", "endpoints/ctr/latency") == (200, none)
+        for kind in ("text/csv", "text/csv", "text/csv", "image/png"):
+            try:
+                client.invoke_endpoint(EndpointName="ctr", ContentType=kind, Body=b"1\n")
+            except client.exceptions.ModelError:
+                assert kind == "image/png"
+        status, latency = service.admin("GET", "endpoints/ctr/latency")
+        assert (status, latency["calls"]) == (200, 3)
+        assert 10 <= latency["p50_ms"] <= latency["p99_ms"] == latency["max_ms"]  # timers are coarse
+        assert service.admin("DELETE", "endpoints/ctr/latency") == (200, none)
+        client.close()

@@ -25,6 +25,8 @@ TURN = Turn(
     half_rate=2_000.0,
     p50_ms=3.5,
     p99_ms=9.0,
+    model_p50_ms=3.25,
+    model_p99_ms=5.0,
 )
 
 
@@ -44,6 +46,12 @@ def test_a_turn_is_divided_by_its_answers():
     assert TURN.busy == pytest.approx(0.8)
     assert TURN.yardsticks == pytest.approx(20)
     assert TURN.bid_share == pytest.approx(0.75)
+
+
+def test_what_is_added_is_more_than_the_endpoint_took():
+    """At both percentiles."""
+    assert TURN.added_p50_ms == pytest.approx(0.25)
+    assert TURN.added_p99_ms == pytest.approx(4.0)
 
 
 def test_the_ratio_is_taken_pair_by_pair():

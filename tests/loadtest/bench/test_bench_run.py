@@ -44,7 +44,8 @@ def test_a_small_bench_adds_up(tmp_path: Path):
                 assert turn["failures"] == {}
                 assert turn["half_rate"] == pytest.approx(turn["per_s"] / 2)
                 assert turn["answers"] >= turn["per_s"] * effort.seconds
-                assert 0 < turn["p50_ms"] <= turn["p99_ms"]
+                assert 0 < turn["model_p50_ms"] < turn["p50_ms"] <= turn["p99_ms"]
+                assert turn["model_p50_ms"] <= turn["model_p99_ms"]
                 assert turn["yardstick_us"] > 0
             per_answer = {system: pair[system]["cpu_s"] / pair[system]["answers"] for system in SYSTEMS}
             assert pair["ratio"] == pytest.approx(per_answer["baseline"] / per_answer["bidder"])

@@ -12,11 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any
 
 from bidder.domain import NoBidReason
 from bidder.stages.domains import and_above, bare_domain
-from bidder.stages.request import DOOH, App, BidRequest, Site, SupplyChain, SupplyChainNode
+from bidder.stages.request import DOOH, App, BidRequest, Site, SupplyChain
 
 MAX_NODES = 32
 """Nodes read of one chain; a longer one counts as unreadable."""
@@ -38,23 +37,14 @@ class SupplyPolicy:
     # ads.txt and app-ads.txt: who may sell a publisher's inventory, by the publisher's domain or the app's bundle.
     authorised: Mapping[str, frozenset[Node]] = field(default_factory=lambda: MappingProxyType({}))
     authorisation_required: bool = False  # inventory that is not in `authorised` is not bought
+    asks_who: bool = field(init=False)  # whether it matters who the sellers are, beside that they are named
 
-    @property
-    def asks_who(self) -> bool:
-        """Whether it matters who the sellers are, beside that they are named."""
-        return bool(
-            self.blocked_systems
-            or self.blocked_sellers
-            or self.sellers
-            or self.authorised
-            or self.authorisation_required
-        )
+    def __post_init__(self) -> None:
+        lists = (self.blocked_systems, self.blocked_sellers, self.sellers, self.authorised)
+        object.__setattr__(self, "asks_who", any(lists) or self.authorisation_required)
 
 
 DEFAULT_POLICY = SupplyPolicy()
-
-UNREADABLE = SupplyChain(0, [], "")
-"""In place of a chain that cannot be read."""
 
 _EMPTY = (App(), Site(), DOOH())
 
@@ -83,35 +73,13 @@ def _chain_of(request: BidRequest) -> SupplyChain | None:
         if source.schain is not None:
             return source.schain
         if source.ext is not None and source.ext.schain is not None:
-            return _loosely_read(source.ext.schain)
-    if request.ext is not None and request.ext.schain is not None:
-        return _loosely_read(request.ext.schain)
-    return None
-
-
-def _loosely_read(chain: Any) -> SupplyChain:
-    """Whatever stands in an `ext` as a chain: `ver` need not be there, `complete` may be a text, `sid` a number."""
-    if not isinstance(chain, dict) or not isinstance(nodes := chain.get("nodes"), list) or len(nodes) > MAX_NODES:
-        return UNREADABLE
-    version = "1.0" if chain.get("ver") is None else chain["ver"]
-    if not isinstance(version, str | int | float):
-        return UNREADABLE
-    read = []
-    for node in nodes:
-        if not isinstance(node, dict):
-            return UNREADABLE
-        system, seller = node.get("asi"), node.get("sid")
-        if isinstance(seller, int):
-            seller = str(seller)
-        if not isinstance(system, str) or not isinstance(seller, str):
-            return UNREADABLE
-        read.append(SupplyChainNode(system, seller))
-    return SupplyChain(int(chain.get("complete") in (1, "1")), read, str(version))
+            return source.ext.schain
+    return request.ext.schain if request.ext is not None else None
 
 
 def _is_readable(chain: SupplyChain) -> bool:
     """Whether there are nodes, not too many, of a version that is known, and each says who it is."""
-    if not 0 < len(chain.nodes) <= MAX_NODES or chain.ver.partition(".")[0] != "1":
+    if not 0 < len(chain.nodes) <= MAX_NODES or (chain.ver != "1.0" and chain.ver.partition(".")[0] != "1"):
         return False
     for node in chain.nodes:  # noqa: SIM110 - a generator costs as much again as the rest of it
         if not node.asi or not node.sid:

@@ -16,6 +16,7 @@ from msgspec.json import Decoder
 
 from bidder.stages import request
 from bidder.stages.request import BidRequest, Object
+from bidder.stages.unchecked import bring_into_shape
 from openrtb_schemas import BidRequest as RequestSchema
 from openrtb_schemas import Message
 
@@ -65,6 +66,7 @@ def read_tolerantly(body: bytes) -> BidRequest:
     found = SCHEMA.validate_json(body)
     if b"NaN" in body or b"Infinity" in body:
         _insist_on_json(body)
+    bring_into_shape(found)
     return convert(found, BidRequest)
 
 

@@ -164,12 +164,12 @@ def _creative_steps(shard: Shard, slot: Slot) -> Iterator[Step]:
         Format.AUDIO: slot.audio,
         Format.NATIVE: slot.native,
     }
-    offered = [number for kind, offer in offers.items() if offer for number in shard.specs.of_format(kind)]
-    yield "format", shard.having(offered)
+    specs = shard.specs
+    offered = reduce(or_, [specs.of_format[kind] for kind, offer in offers.items() if offer], 0)
+    yield "format", shard.having[offered]
     if slot.banner is not None and slot.banner.width_range is None:
-        sized = {number for size in slot.banner.sizes for number in shard.specs.of_size(*size)}
-        banners = frozenset(shard.specs.of_format(Format.BANNER))
-        yield "size", shard.having(number for number in offered if number not in banners or number in sized)
+        sized = reduce(or_, [specs.of_size.get(size, 0) for size in slot.banner.sizes], 0)
+        yield "size", shard.having[offered & ~specs.of_format[Format.BANNER] | sized]
     yield "what the slot takes", 0
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from bidder.domain import Campaign, CreativeSpec, Format
+from bidder.domain import Campaign, CreativeSpec
 from bidder.domain.records import Codec, Shared
 from bidder.stages.categories import FAMILIES, family_labels, is_suitable_for_children, labels_by
 from bidder.stages.circles import circles_of, grid
@@ -89,12 +89,6 @@ def specs_of(campaigns: Iterable[Campaign]) -> Shared[CreativeSpec]:
     return Shared(dict.fromkeys(creative.spec for campaign in campaigns for creative in campaign.creatives))
 
 
-def _in_order(users: _Bits, specs: Sequence[CreativeSpec]) -> tuple[list[CreativeSpec], dict[int, Sequence[int]]]:
-    """The specs by the best campaign that has each, and their users by the new numbers."""
-    in_order = sorted(users, key=lambda number: users[number][0])
-    return [specs[old] for old in in_order], {new: users[old] for new, old in enumerate(in_order)}
-
-
 def compiled(campaigns: Iterable[Campaign], specs: Shared[CreativeSpec]) -> Iterator[tuple[str, bytes]]:
     """The parts, by name. `campaigns` stand best first; all specs of their creatives are in `specs`."""
     dimensions: dict[str, ValuesOf] = {
@@ -116,11 +110,9 @@ def compiled(campaigns: Iterable[Campaign], specs: Shared[CreativeSpec]) -> Iter
     for family in FAMILIES:
         own, below, labelled = labels_by(family, gathered.pop(_FAMILY + family))
         gathered |= {f"own {family}": own, f"below {family}": below, f"labelled {family}": {"yes": labelled}}
-    ordered, gathered["spec"] = _in_order(gathered["spec"], specs.all)
-    yield "head", orjson.dumps(_head(count, list(gathered["version"]), gathered["spec"], ordered))
+    yield "head", orjson.dumps(_head(count, list(gathered["version"]), specs.all))
     yield "circles", figures
     yield "table cells", pack(cells, _RARE)
-    yield "table sizes", pack(_numbers_by_size(ordered), _RARE)
     for name, numbers_by_value in gathered.items():
         if name in _NAMING_ONE:
             yield f"open {name}", bitmap(_others(numbers_by_value, count), count)
@@ -164,25 +156,9 @@ def _others(numbers_by_value: Mapping[Value, Sequence[int]], count: int) -> Iter
     return (number for number, names_one in enumerate(naming) if not names_one)
 
 
-def _head(count: int, thresholds: list[str], users: _Bits, specs: Sequence[CreativeSpec]) -> dict[str, Any]:
-    codec = Codec(CreativeSpec)
+def _head(count: int, thresholds: list[str], specs: Sequence[CreativeSpec]) -> dict[str, Any]:
     return {
         "campaigns": count,
         "thresholds": by_system(thresholds),
-        "specs": [codec.write(spec) for spec in specs],
-        "first users": [users[number][0] for number in range(len(specs))],
+        "specs": list(map(Codec(CreativeSpec).write, specs)),
     }
-
-
-def _numbers_by_size(specs: Sequence[CreativeSpec]) -> dict[Value, list[int]]:
-    """Banners by size, all others by format."""
-    found: dict[Value, list[int]] = {}
-    for number, spec in enumerate(specs):
-        found.setdefault(spec.format.name, []).append(number)
-        if spec.format is Format.BANNER:
-            found.setdefault(size_key(spec.width, spec.height), []).append(number)
-    return found
-
-
-def size_key(width: int, height: int) -> str:
-    return f"{width}x{height}"

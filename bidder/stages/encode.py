@@ -224,7 +224,7 @@ def _bid(auction: Auction, auction_value: str, bid: Bid, bid_id: str, prepared: 
 
 def _add_ratio(encoded: dict[str, Any], spec: CreativeSpec, offer: BannerOffer) -> None:
     """A flexible size is answered with its ratio (section 4.2.3)."""
-    ratio = None if (spec.width, spec.height) in offer.sizes else flexible(spec, offer)
+    ratio = None if (spec.width, spec.height) in offer.sizes else flexible((spec.width, spec.height), offer)
     if ratio is not None:
         encoded["wratio"], encoded["hratio"] = ratio
 

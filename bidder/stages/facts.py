@@ -13,7 +13,7 @@ from typing import Any
 
 from bidder.domain import NOTHING, PLACES_IN_POD, Auction, Exchange, MediaOffer, Profile, Slot
 from bidder.stages.domains import and_above, app_id, bare_domain
-from bidder.stages.specs import Fitting, Specs
+from bidder.stages.specs import Specs
 
 VIEWABLE = 0.5
 PRE_ROLL, GENERIC_MID_ROLL, GENERIC_POST_ROLL = 0, -1, -2  # startdelay; above 0: mid-roll, so many seconds in
@@ -146,26 +146,21 @@ Attributes = tuple[frozenset[str], frozenset[str]]
 
 @dataclass(slots=True)
 class SlotFacts:
-    """What targeting asks of a slot. `kind`: see `Specs.kind`; `positions`: of its offers."""
+    """What targeting asks of a slot. `specs`: a bitmap of those that it takes; `positions`: of its offers."""
 
     slot: Slot
-    facts: Facts
-    kind: Fitting
+    specs: int
     positions: tuple[int, ...]
     attributes: Attributes
-    strict_sizes: bool
 
 
 def slot_facts(slot: Slot, facts: Facts, specs: Specs) -> SlotFacts:
     exchange = facts.exchange
-    strict_sizes = exchange.strict_banner_size
     return SlotFacts(
         slot,
-        facts,
-        specs.kind(slot, facts.auction.allowed_languages, strict_sizes),
+        specs.taken(slot, facts.auction.allowed_languages, exchange.strict_banner_size),
         tuple([offer.position for offer in (slot.banner, slot.video, slot.audio) if offer is not None]),
         (slot_attributes(slot, facts), _places_to_ask_for(slot) if exchange.hears_places else NOTHING),
-        strict_sizes,
     )
 
 

@@ -14,7 +14,7 @@ import orjson
 
 from bidder.domain import CreativeSpec
 from bidder.domain.records import Codec
-from bidder.stages.bitmaps import without
+from bidder.stages.bitmaps import bits_of, without
 from bidder.stages.categories import FAMILIES, Categories, Labels
 from bidder.stages.circles import Circles
 from bidder.stages.compiled import AVOIDED, INCLUDED
@@ -43,7 +43,7 @@ class Parts:
         self.count: int = head["campaigns"]
         self.thresholds: Mapping[str, Sequence[str]] = head["thresholds"]
         read = Codec(CreativeSpec).read
-        self.specs = Specs(list(map(read, head["specs"])), head["first users"], self.table("sizes"))
+        self.specs = Specs(list(map(read, head["specs"])))
         self.figures = sections["circles"]
         self.places = self.table("id")
         self.floors = Floors(self.table("maximum"))
@@ -101,8 +101,8 @@ class Shard:
         self.maxima = Maxima(masks("maximum"), parts.floors.currencies, self.limit)
         self.by_seat = masks("seat")
         self.specs = parts.specs
-        self.having = _having(Kept(masks("spec").of, self.limit))
-        self._having: Kept[frozenset[int], int] = Kept(self.having, self.limit)
+        self.having: Kept[int, int] = Kept(_having(Kept(masks("spec").of, self.limit)), self.limit)
+        """By a bitmap of specs: the campaigns that have a creative of one of them."""
 
     def _uses(self, name: str) -> bool:
         return name in self.included or name in self.avoided
@@ -182,12 +182,8 @@ class Shard:
         return mask
 
     def fitting(self, asked: SlotFacts) -> tuple[int, frozenset[int]]:
-        """The campaigns with a creative that the slot takes, and the numbers of the specs that it takes; see
-        `Specs.fitting`."""
-        languages = asked.facts.auction.allowed_languages
-        end = self.start + self.count
-        numbers = self.specs.fitting(asked.kind, asked.slot, languages, asked.strict_sizes, end)
-        return self._having[numbers], numbers
+        """The campaigns with a creative that the slot takes, and the numbers of the specs that it takes."""
+        return self.having[asked.specs], self.specs.numbers[asked.specs]
 
 
 def _taking(everyone: int, requiring: Mapping[str, int], refusing: Mapping[str, int]) -> Callable[[Attributes], int]:
@@ -207,12 +203,12 @@ def _taking(everyone: int, requiring: Mapping[str, int], refusing: Mapping[str, 
     return taking
 
 
-def _having(users: Mapping[int, int]) -> Callable[[Iterable[int]], int]:
+def _having(users: Mapping[int, int]) -> Callable[[int], int]:
     """Who has a creative of one of these specs. `users`: who has one of each."""
 
-    def having(specs: Iterable[int]) -> int:
+    def having(specs: int) -> int:
         mask = 0
-        for number in specs:
+        for number in bits_of(specs):
             mask |= users[number]
         return mask
 

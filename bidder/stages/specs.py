@@ -1,109 +1,181 @@
-"""The specs of a catalog's creatives: which of them a slot takes.
+"""The specs of a catalog's creatives as bitmaps: which of them a slot takes.
 
-The rule kept here: a spec is held against a slot once, whatever the number of creatives that share it, and again only
-for a slot that asks something else. Specs stand in the order of the best campaign that has one, so that those of the
-head are held against a slot first, and those of the tail only if the tail is searched.
+The rule kept here: a slot's terms are told apart, and each lets some specs through by a table of what specs have of it.
+So slots that come for the first time cost what others cost: their terms are known, only not together.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
+from typing import Any
 
-from bidder.domain import NO_CODES, CreativeSpec, Format, Slot
-from bidder.stages.compiled import size_key
-from bidder.stages.fit import Offers, fits
+from bidder.domain import (
+    AUDIO,
+    BANNER,
+    NATIVE,
+    VIDEO,
+    BannerOffer,
+    CreativeSpec,
+    MediaOffer,
+    NativeAsset,
+    NativeOffer,
+    Slot,
+)
+from bidder.stages.bitmaps import bits_of, mask_of, without
+from bidder.stages.fit import (
+    EXPANDABLE_ATTRIBUTES,
+    attributes_of,
+    fills_player,
+    image_fits,
+    in_range,
+    lasts,
+    may_expand,
+    text_fits,
+    title_fits,
+)
 from bidder.stages.languages import ranges_over
-from bidder.stages.tables import Kept, Table
+from bidder.stages.tables import Kept
 
-KEPT_OFFERS = 1024
-KEPT_SIZES = 128
+KEPT = 512
+MAX_MIMES = 16
+"""Of an image whose mask is kept."""
 
+Lengths = tuple[int, int | None, int]
 
-@dataclass(slots=True)
-class Fitting:
-    """What a kind of slot takes: `numbers` of specs, of those that campaigns before `end` have."""
-
-    numbers: frozenset[int] = NO_CODES
-    end: int = 0
+_asked_of = attrgetter("kind", "type", "max_length", "width", "height", "min_width", "min_height", "mimes")
 
 
 class Specs:
-    """`first_users`: for each spec, the place of the best campaign that has it, rising. `numbers`: by format, and for
-    banners by size."""
+    """Bit n stands for `all[n]`."""
 
-    __slots__ = ("_banners", "_first_users", "_numbers", "_offers", "_others", "all")
+    def __init__(self, specs: Sequence[CreativeSpec]) -> None:
+        def by(values_of: Callable[[CreativeSpec], Iterable[Any]]) -> dict[Any, int]:
+            return _by(specs, values_of)
 
-    def __init__(self, specs: Sequence[CreativeSpec], first_users: Sequence[int], numbers: Table) -> None:
         self.all = specs
-        self._first_users = first_users
-        self._numbers: Kept[str, Sequence[int]] = Kept(numbers.numbers, KEPT_SIZES)
-        self._offers = Offers(specs)
-        # Banners are asked for in thousands of ways, and cheap to hold against the few specs of a size: they do not
-        # drive out video and native slots, which are asked for in hundreds, and dear.
-        self._banners, self._others = _Kinds(), _Kinds()
+        self.numbers: Kept[int, frozenset[int]] = Kept(_numbers, KEPT)
+        """The numbers of a bitmap's specs."""
+        self.of_format = {kind: by(lambda spec: [spec.format]).get(kind, 0) for kind in (BANNER, VIDEO, AUDIO, NATIVE)}
+        self.of_size = by(lambda spec: [(spec.width, spec.height)] if spec.format is BANNER else [])
+        self._secure = by(lambda spec: [spec.secure]).get(True, 0)
+        self._skippable = by(lambda spec: [spec.skippable]).get(True, 0)
+        self._expandable = _any_of(by(lambda spec: spec.attributes), EXPANDABLE_ATTRIBUTES)
+        self._by_language = by(lambda spec: ranges_over(spec.language))
+        self._by_mime = by(lambda spec: spec.mimes)
+        self._by_protocol = by(lambda spec: spec.protocols)
+        self._by_api = by(lambda spec: spec.apis)
+        self._apis = frozenset(self._by_api)
+        self._by_attribute = by(attributes_of)
+        self._by_banner_type = by(lambda spec: [spec.banner_type])
+        self._by_linearity = by(lambda spec: [spec.linearity])
+        self._by_duration = durations = by(lambda spec: [spec.duration_s])
+        self._by_shape = by(lambda spec: [(spec.width, spec.height)])
+        self._lasting: Kept[Lengths, int] = Kept(lambda asked: _passing(durations, lasts, asked), KEPT)
+        self._filling: Kept[tuple[Any, ...], int] = Kept(_filling(by), KEPT)
 
-    def kind(self, slot: Slot, languages: frozenset[str], strict_sizes: bool) -> Fitting:
-        """What is known of the slots that ask what this one does. `languages`: ranges allowed for creatives, empty =
-        any; `strict_sizes`: banners in a size that the slot names only, no range or ratio of sizes."""
-        kinds = self._others if slot.banner is None else self._banners
-        as_it_is = (self._offers.as_it_is(slot), languages, strict_sizes)
-        found = kinds.as_they_are.get(as_it_is) or kinds.as_they_are.find(as_it_is)
-        if found is None:
-            key = (self._offers.key(slot), languages, strict_sizes)
-            found = kinds.as_they_are.keep(as_it_is, kinds.by_key[key])
-        return found
-
-    def fitting(
-        self, kind: Fitting, slot: Slot, languages: frozenset[str], strict_sizes: bool, end: int
-    ) -> frozenset[int]:
-        """The numbers of the specs that a slot of this kind takes: at least all that campaigns before `end` have."""
-        if kind.end < end:
-            first, last = bisect_left(self._first_users, kind.end), bisect_left(self._first_users, end)
-            more = [
-                number
-                for numbers in self._asked(slot, strict_sizes)
-                for number in numbers[bisect_left(numbers, first) : bisect_left(numbers, last)]
-                if (not languages or not languages.isdisjoint(ranges_over(self.all[number].language)))
-                and fits(self.all[number], slot)
-            ]
-            if more:
-                kind.numbers = kind.numbers.union(more)
-            kind.end = end
-        return kind.numbers
-
-    def _asked(self, slot: Slot, strict_sizes: bool) -> Iterator[Sequence[int]]:
-        """The specs that have one of the slot's formats, and where it names them its sizes."""
+    def taken(self, slot: Slot, languages: frozenset[str], strict_sizes: bool) -> int:
+        """The specs that the slot takes. `languages`: ranges allowed for creatives, empty = any; `strict_sizes`:
+        banners in a size that the slot names only, no range or ratio of sizes."""
+        mask = 0
         if (banner := slot.banner) is not None:
-            if (banner.width_range is not None or banner.ratios) and not strict_sizes:
-                yield self.of_format(Format.BANNER)
-            else:
-                for width, height in banner.sizes:
-                    yield self.of_size(width, height)
-        for kind, offer in ((Format.VIDEO, slot.video), (Format.AUDIO, slot.audio), (Format.NATIVE, slot.native)):
-            if offer is not None:
-                yield self.of_format(kind)
+            mask = self._banners(banner, strict_sizes)
+        if (video := slot.video) is not None:
+            mask |= self._media(video, self.of_format[VIDEO])
+        if (audio := slot.audio) is not None:
+            mask |= self._media(audio, self.of_format[AUDIO])
+        if (native := slot.native) is not None:
+            mask |= self._natives(native)
+        if slot.secure:
+            mask &= self._secure
+        if languages:
+            mask &= _any_of(self._by_language, languages)
+        return mask
 
-    def of_format(self, kind: Format) -> Sequence[int]:
-        """The numbers of the specs of this format."""
-        return self._numbers[kind.name]
+    def _banners(self, offer: BannerOffer, strict_sizes: bool) -> int:
+        """Source: §3.2.6. Sizes are taken strictly, in interstitials too; a banner that states none takes nothing."""
+        mask = _any_of(self.of_size, offer.sizes)
+        if (offer.width_range is not None or offer.ratios) and not strict_sizes:
+            mask |= _passing(self.of_size, in_range, offer)
+        if offer.mimes:
+            mask &= _any_of(self._by_mime, offer.mimes)
+        if offer.blocked_types:
+            mask = without(mask, _any_of(self._by_banner_type, offer.blocked_types))
+        if self._expandable and not may_expand(offer):
+            mask = without(mask, self._expandable)
+        return self._allowed(mask, offer)
 
-    def of_size(self, width: int, height: int) -> Sequence[int]:
-        """The numbers of the banner specs of this size."""
-        return self._numbers[size_key(width, height)]
+    def _media(self, offer: MediaOffer, mask: int) -> int:
+        """Source: §3.2.7, §3.2.8, §7.4 (skippability). `mimes` is required: without any, a player plays nothing."""
+        mask &= _any_of(self._by_mime, offer.mimes)
+        if offer.protocols:
+            mask &= _any_of(self._by_protocol, offer.protocols)
+        if offer.linearity is not None:
+            mask &= self._by_linearity.get(offer.linearity, 0)
+        if offer.required_durations_s:
+            mask &= _any_of(self._by_duration, offer.required_durations_s)
+        pod = offer.pod
+        mask &= self._lasting[offer.min_duration_s, offer.max_duration_s, 0 if pod is None else pod.seconds]
+        if offer.aspect is not None:
+            mask &= _passing(self._by_shape, fills_player, offer.aspect)
+        if offer.skippable is False:
+            mask = without(mask, self._skippable)
+        return self._allowed(mask, offer)
+
+    def _natives(self, offer: NativeOffer) -> int:
+        """Source: Native 1.2 §4.2: every required asset can be filled."""
+        mask = self.of_format[NATIVE]
+        for asset in offer.assets:
+            if asset.required:
+                asked = _asked_of(asset)
+                mask &= self._filling[asked] if len(asset.mimes) <= MAX_MIMES else self._filling.make(asked)
+        return self._allowed(mask, offer)
+
+    def _allowed(self, mask: int, offer: BannerOffer | MediaOffer | NativeOffer) -> int:
+        """Without those that need an API that is not there, or have a blocked attribute."""
+        if missing := self._apis - offer.apis:
+            mask = without(mask, _any_of(self._by_api, missing))
+        if offer.blocked_attributes:
+            mask = without(mask, _any_of(self._by_attribute, offer.blocked_attributes))
+        return mask
 
 
-class _Kinds:
-    """Kinds of slots by what these ask, in two spellings: as far as the specs make a difference, and as it stands in
-    the request, which is found in a fifth of the time."""
-
-    __slots__ = ("as_they_are", "by_key")
-
-    def __init__(self) -> None:
-        self.as_they_are: Kept[Hashable, Fitting] = Kept(_never, KEPT_OFFERS)
-        self.by_key: Kept[Hashable, Fitting] = Kept(lambda _: Fitting(), KEPT_OFFERS)
+def _by(specs: Sequence[CreativeSpec], values_of: Callable[[CreativeSpec], Iterable[Any]]) -> dict[Any, int]:
+    """Who has which value."""
+    numbers: dict[Any, list[int]] = {}
+    for number, spec in enumerate(specs):
+        for value in values_of(spec):
+            numbers.setdefault(value, []).append(number)
+    return {value: mask_of(each) for value, each in numbers.items()}
 
 
-def _never(_: Hashable) -> Fitting:
-    raise KeyError("an offer in a request's own spelling is no key")
+def _any_of(by_value: Mapping[Any, int], values: Iterable[Any]) -> int:
+    mask = 0
+    for value in values:
+        if value in by_value:
+            mask |= by_value[value]
+    return mask
+
+
+def _passing(by_value: Mapping[Any, int], passes: Callable[[Any, Any], bool], asked: Any) -> int:
+    """Those with a value that passes."""
+    return _any_of(by_value, [value for value in by_value if passes(value, asked)])
+
+
+def _filling(by: Callable[[Callable[[CreativeSpec], Iterable[Any]]], dict[Any, int]]) -> Callable[[Any], int]:
+    """Who can fill a native asset, asked as `_asked_of` has it. One of another kind nobody fills."""
+    kinds: dict[str, tuple[dict[Any, int], Callable[[Any, NativeAsset], bool]]] = {
+        "title": (by(lambda spec: [spec.title_length]), title_fits),
+        "data": (by(lambda spec: spec.texts), text_fits),
+        "image": (by(lambda spec: spec.images), image_fits),
+    }
+
+    def filling(asked: tuple[Any, ...]) -> int:
+        asset = NativeAsset(0, True, *asked)
+        return _passing(*kinds[asset.kind], asset) if asset.kind in kinds else 0
+
+    return filling
+
+
+def _numbers(mask: int) -> frozenset[int]:
+    return frozenset(bits_of(mask))

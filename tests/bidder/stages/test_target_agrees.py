@@ -34,11 +34,13 @@ from bidder.stages.categories import FAMILY_OF, lineage, unsuitable_for_children
 from bidder.stages.circles import distance_km
 from bidder.stages.domains import and_above, app_id, bare_domain
 from bidder.stages.facts import facts_of, hour_of_week, slot_attributes
-from bidder.stages.fit import fits, has_playable_file
+from bidder.stages.fit import has_playable_file
 from bidder.stages.floors import floor_of, reachable
 from bidder.stages.languages import ranges_over
 from bidder.stages.target import compile_index, target
 from bidder.stages.versions import version_of
+
+from .plain_fit import fits  # isort: skip
 
 NOW_S = 1_767_614_400.0  # Monday 2026-01-05, 12:00 UTC
 RATES = Rates("2026-01-02", "USD", {"EUR": 0.8})

@@ -254,8 +254,8 @@ def test_strict_sizes_leave_no_range(make_campaign: Make) -> None:
     """A banner inside a range of sizes, or of a ratio, fits, unless only the sizes named count."""
     specs, languages = compile_index([make_campaign("c")]).specs, frozenset[str]()
 
-    def taken(slot: Slot, strict: bool) -> frozenset[int]:
-        return specs.fitting(specs.kind(slot, languages, strict), slot, languages, strict, 1)
+    def taken(slot: Slot, strict: bool) -> int:
+        return specs.taken(slot, languages, strict)
 
     ranged = Slot("1", banner=BannerOffer(width_range=(200, 400), height_range=(200, 400)))
     flexible = Slot("1", banner=BannerOffer(ratios=((6, 5, 300),)))

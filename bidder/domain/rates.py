@@ -79,6 +79,13 @@ class Rates:
             ratio = self._ratios[source, target] = exact.numerator, exact.denominator
         return ratio
 
+    def ratio_if_any(self, source: str, target: str) -> tuple[int, int] | None:
+        """The same; None: one of the currencies has no rate."""
+        ratio = self._ratios.get((source, target))
+        if ratio is None and self.knows(source) and self.knows(target):
+            return self.ratio(source, target)
+        return ratio
+
     def _rate(self, currency: str) -> Fraction:
         # By way of the text: 0.1 in a file means a tenth, not the binary number next to it.
         return Fraction(1) if currency == self.base else Fraction(str(self.per_base[currency]))

@@ -54,10 +54,10 @@ def _by_duration(terms: MediaOffer | Deal, duration_s: int) -> int | None:
 
 def priced_by_duration(slot: Slot) -> bool:
     """Whether durations have floors of their own; else all that is bid in the slot without a deal has one."""
-    for media in (slot.video, slot.audio):
-        if media is not None and (media.duration_floors or media.floor_per_second_micros is not None):
-            return True
-    return False
+    video, audio = slot.video, slot.audio
+    return (video is not None and (video.floor_per_second_micros is not None or bool(video.duration_floors))) or (
+        audio is not None and (audio.floor_per_second_micros is not None or bool(audio.duration_floors))
+    )
 
 
 def lowest_maximum(slot: Slot, currency: str, rates: Rates) -> int | float:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
 
-from bidder.domain import AUDIO, BANNER, NATIVE, VIDEO, Bid, Candidate, Exchange, Pod, Slot
+from bidder.domain import AUDIO, BANNER, NATIVE, VIDEO, Auction, Bid, Candidate, Exchange, Pod, Slot
 from bidder.stages.pods import fill, marks_asked_for, place_of
 
 OUTSIDE_PODS = (BANNER, NATIVE)
@@ -30,48 +30,61 @@ def rank_at(candidate: Candidate, price_micros: int) -> Rank:
     return (False, price_micros, False) if deal is None else (deal.guaranteed, price_micros, True)
 
 
-def one_each_is_wanted(candidates: Sequence[Candidate], exchange: Exchange) -> bool:
-    """Whether each slot wants one bid and no more, and no slot or campaign has terms with others, as most have not."""
-    slot: Slot | None = None
-    for candidate in candidates:
-        if candidate.campaign.roadblock:
+def slots_of(candidates: Sequence[Candidate]) -> list[Slot]:
+    """The slots that there are candidates for. Those of one slot stand together."""
+    slots = [candidates[0].slot]
+    if candidates[-1].slot is not slots[0]:
+        for candidate in candidates:
+            if candidate.slot is not slots[-1]:
+                slots.append(candidate.slot)
+    return slots
+
+
+def one_each_is_wanted(
+    candidates: Sequence[Candidate], slots: Sequence[Slot], auction: Auction, exchange: Exchange
+) -> bool:
+    """Whether each slot wants one bid and no more, and no slot or campaign has terms with others, as most have not.
+    Road-blocks are among the candidates only where the auction offers all impressions."""
+    if exchange.bids_per_imp > 1:
+        return False
+    for slot in slots:
+        if exchange.deals_beside_open and slot.deals:
             return False
-        if candidate.slot is not slot:
-            slot = candidate.slot
-            if exchange.bids_per_imp > 1 or (exchange.deals_beside_open and slot.deals):
-                return False
-            if (slot.video and slot.video.pod) or (slot.audio and slot.audio.pod):
-                return False
-    return True
+        if (slot.video and slot.video.pod) or (slot.audio and slot.audio.pod):
+            return False
+    return not (auction.all_impressions and any(candidate.campaign.roadblock for candidate in candidates))
 
 
-def one_each(candidates: Sequence[Candidate], prices: Sequence[int | None]) -> list[int]:
-    """What `select` chooses where one bid each is wanted: places of the chosen candidates. `prices`: in micro-units,
-    None = no bid. No object is made of a bid that is not chosen: a third of the time for several slots."""
-    ranks = {
-        place: rank_at(candidate, price)
-        for place, (candidate, price) in enumerate(zip(candidates, prices, strict=True))
-        if price
-    }
-    if not ranks:
+def one_each(candidates: Sequence[Candidate], prices: Sequence[int], slots: Sequence[Slot]) -> list[int]:
+    """What `select` chooses where one bid each is wanted: places of the chosen candidates, in their order. `prices`: in
+    micro-units, 0 = no bid. No object is made of a bid that is not chosen: a third of the time for several slots."""
+    best = max(prices)
+    if not best:
         return []
-    # A slot's candidates stand together, so the first and the last show whether there is another.
-    if candidates[0].slot is candidates[-1].slot:
-        return [max(ranks, key=ranks.__getitem__)]
-    chosen = {candidates[place].slot.id: -1 for place in ranks}
+    if len(slots) == 1 and not slots[0].deals:
+        return [prices.index(best)]
+    bidding = [place for place, price in enumerate(prices) if price]
+    if any(candidate.deal for candidate in candidates):
+        order = sorted(bidding, key=lambda place: rank_at(candidates[place], prices[place]), reverse=True)
+    else:
+        order = sorted(bidding, key=prices.__getitem__, reverse=True)
+    chosen: dict[str, int] = {}
     advertisers: set[str] = set()
     domains: set[str] = set()
-    for place in sorted(ranks, key=ranks.__getitem__, reverse=True):
+    for place in order:
         candidate = candidates[place]
-        campaign, slot_id = candidate.campaign, candidate.slot.id
-        if chosen[slot_id] >= 0:
+        slot_id = candidate.slot.id
+        if slot_id in chosen:
             continue
+        campaign = candidate.campaign
         is_taken = campaign.advertiser_id in advertisers or not domains.isdisjoint(campaign.domains)
         if not is_taken or candidate.is_guaranteed:
             chosen[slot_id] = place
+            if len(chosen) == len(slots):
+                break
             advertisers.add(campaign.advertiser_id)
             domains.update(campaign.domains)
-    return [place for place in chosen.values() if place >= 0]
+    return sorted(chosen.values())
 
 
 def select(bids: Sequence[Bid], exchange: Exchange, slots: int = 0) -> list[Bid]:

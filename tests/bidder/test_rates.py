@@ -100,6 +100,15 @@ def test_rounding_up_and_down_enclose_the_exact_amount(micros: int, one: float, 
     assert rates.convert_up(micros, "AAA", "BBB") - rates.convert_down(micros, "AAA", "BBB") <= 1
 
 
+def test_a_ratio_is_there_where_both_currencies_have_a_rate() -> None:
+    """Asked for once or again."""
+    rates = Rates("2026-01-02", "USD", {"EUR": 0.8})
+    for _ in range(2):
+        assert rates.ratio_if_any("EUR", "USD") == (5, 4)
+        assert rates.ratio_if_any("EUR", "CAD") is None
+        assert rates.ratio_if_any("CAD", "CAD") is None
+
+
 def test_stale_rates_convert_nothing() -> None:
     """Two days old is not older than two days; a second more is. Amounts keep their currency still."""
     rates = Rates("2026-01-02", "USD", {"EUR": 0.8}, max_age_days=2)

@@ -41,7 +41,7 @@ def candidate(make_campaign: Make) -> Make:
 
     def make(slot: Slot | None = None, deal: Deal | None = None, **campaign: Any) -> Candidate:
         made = make_campaign(**({"max_cpm_micros": 1_000_000_000} | campaign))
-        return Candidate(slot or Slot("1"), made, made.creatives[0], deal)
+        return Candidate(slot or Slot("1", deals=(deal,) if deal else ()), made, made.creatives[0], deal)
 
     return make
 
@@ -147,8 +147,8 @@ def test_the_best_candidate_of_each_slot_wins(candidate: Make, exchange: Exchang
 
 def test_a_deals_floor_comes_before_the_slots(candidate: Make, exchange: Exchange, rates: Rates) -> None:
     """§7.11: the deal's floor, in the deal's own currency."""
-    slot = Slot("1", floor_micros=9_000_000)
     deal = Deal("d", floor_micros=4_000_000, floor_currency="EUR")
+    slot = Slot("1", floor_micros=9_000_000, deals=(deal,))
     auction = Auction("a", [])
     assert price([candidate(slot, deal)], [0.005], auction, exchange, rates).bids
     assert not price([candidate(slot, deal)], [0.0049], auction, exchange, rates).bids
@@ -266,8 +266,8 @@ def test_a_guaranteed_deal_keeps_to_the_campaigns_maximum(
 
 def test_a_guaranteed_deal_comes_before_a_higher_bid(candidate: Make, exchange: Exchange, rates: Rates) -> None:
     """Where the exchange takes one bid only."""
-    slot = Slot("1")
     deal = Deal("d", floor_micros=1_000_000, guaranteed=True)
+    slot = Slot("1", deals=(deal,))
     bids = price([candidate(slot), candidate(slot, deal)], [0.5, 0.0], Auction("a", []), exchange, rates).bids
     assert [bid.candidate.deal for bid in bids] == [deal]
 

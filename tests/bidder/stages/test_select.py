@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bidder.domain import (
+    Auction,
     BannerOffer,
     Bid,
     Campaign,
@@ -27,7 +28,7 @@ from bidder.domain import (
     Slot,
     Targeting,
 )
-from bidder.stages.select import one_each, one_each_is_wanted, select
+from bidder.stages.select import one_each, one_each_is_wanted, select, slots_of
 
 from ..conftest import BANNER, VIDEO  # isort: skip
 
@@ -51,6 +52,10 @@ def banner(name: str, **changes: Any) -> Slot:
 
 def told(bids: list[Bid]) -> list[tuple[str, str, int]]:
     return [(each.candidate.slot.id, each.candidate.campaign.advertiser_id, each.price_micros) for each in bids]
+
+
+def is_wanted(candidates: list[Candidate], auction: Auction, exchange: Exchange) -> bool:
+    return one_each_is_wanted(candidates, slots_of(candidates), auction, exchange)
 
 
 def test_no_advertiser_is_on_a_page_twice() -> None:
@@ -227,7 +232,8 @@ def test_a_road_block_is_not_in_one_pod_twice(pods: tuple[str, str]) -> None:
 )
 def test_one_bid_each_is_what_is_chosen_among_all_bids(offers: list[tuple[int, str, str]], slots: int) -> None:
     """Without an object each, where no slot wants more than one: by price, advertiser and deal, in one slot or more."""
-    page = [banner(str(number)) for number in range(slots)]
+    offered = tuple({deal: Deal(deal, guaranteed=len(deal) > 1) for _, _, deal in offers if deal}.values())
+    page = [banner(str(number), deals=offered) for number in range(slots)]
     bids = [
         bid(
             page[number * slots // len(offers)],
@@ -238,8 +244,8 @@ def test_one_bid_each_is_what_is_chosen_among_all_bids(offers: list[tuple[int, s
         for number, (price, advertiser, deal) in enumerate(offers)
     ]
     candidates = [each.candidate for each in bids]
-    assert one_each_is_wanted(candidates, ONE)
-    chosen = one_each(candidates, [each.price_micros for each in bids])
+    assert is_wanted(candidates, Auction("a", page), ONE)
+    chosen = one_each(candidates, [each.price_micros for each in bids], slots_of(candidates))
     assert [id(bids[place]) for place in chosen] == [id(each) for each in select(bids, ONE)]
 
 
@@ -249,8 +255,11 @@ def test_one_bid_each_is_not_wanted_where_bids_stand_beside_each_other() -> None
     deals = bid(banner("2", deals=(Deal("d"),)), 1, "b").candidate
     pod = bid(Slot("3", video=MediaOffer(pod=Pod("p"))), 1, "c", spec=VIDEO).candidate
     roadblock = replace(plain, campaign=replace(plain.campaign, roadblock=True))
-    assert one_each_is_wanted([plain, deals], ONE)
-    assert not one_each_is_wanted([plain], replace(ONE, bids_per_imp=2))
-    assert not one_each_is_wanted([plain, deals], replace(ONE, deals_beside_open=True))
-    assert not one_each_is_wanted([plain, pod], ONE)
-    assert not one_each_is_wanted([plain, roadblock], ONE)
+    auction = Auction("a", [], all_impressions=True)
+    assert is_wanted([plain, deals], auction, ONE)
+    assert not is_wanted([plain], auction, replace(ONE, bids_per_imp=2))
+    assert not is_wanted([plain, deals], auction, replace(ONE, deals_beside_open=True))
+    assert not is_wanted([deals, plain], auction, replace(ONE, deals_beside_open=True))
+    assert not is_wanted([plain, pod], auction, ONE)
+    assert not is_wanted([plain, roadblock], auction, ONE)
+    assert is_wanted([plain, roadblock], replace(auction, all_impressions=False), ONE)

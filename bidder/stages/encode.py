@@ -204,8 +204,6 @@ def _bid(auction: Auction, auction_value: str, bid: Bid, bid_id: str, prepared: 
         encoded["burl"] += prepared.multiplier
     if candidate.deal is not None:
         encoded["dealid"] = candidate.deal.id
-    if candidate.width and candidate.height:
-        encoded["w"], encoded["h"] = candidate.width, candidate.height
     if slot.banner is not None and slot.banner.ratios and candidate.creative.spec.format is BANNER:
         _add_ratio(encoded, candidate.creative.spec, slot.banner)
     if candidate.campaign.more_categories:

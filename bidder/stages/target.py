@@ -279,8 +279,7 @@ class _Walk:
                     continue
                 for spec_number, creative in creatives:
                     if spec_number in fitting and (media is None or has_playable_file(creative, media)):
-                        spec = creative.spec
-                        found.append(Candidate(slot, campaign, creative, None, spec.width, spec.height))
+                        found.append(Candidate(slot, campaign, creative, None))
                         if len(found) >= wanted:
                             return
                         break
@@ -314,9 +313,8 @@ class _Walk:
                 return
 
     def _add(self, place: int, campaign: Campaign, creative: Creative, deal: Deal | None) -> None:
-        slot, spec = self.slot, creative.spec
-        self.found.append(Candidate(slot, campaign, creative, deal, spec.width, spec.height))
-        if slot.deals:
+        self.found.append(Candidate(self.slot, campaign, creative, deal))
+        if self.slot.deals:
             self.seen.add(place)
 
     def _is_reached(self, campaign: Campaign, creative: Creative, deal: Deal | None) -> bool:

@@ -89,7 +89,7 @@ ENCODER = Encoder("https://bid.example")
 
 def bid(format: Format = Format.BANNER, slot: Slot = SLOT, deal: Deal | None = None, **changes: Any) -> Bid:
     creative = CREATIVES[format]
-    candidate = Candidate(slot, CAMPAIGN, creative, deal, creative.spec.width, creative.spec.height)
+    candidate = Candidate(slot, CAMPAIGN, creative, deal)
     return Bid(**{"candidate": candidate, "price_micros": 1_234_567, "currency": "USD", "score": 0.1} | changes)
 
 

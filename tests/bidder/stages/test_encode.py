@@ -91,8 +91,7 @@ def auction(channel: str = "site", **changes: Any) -> Auction:
 
 
 def bid(creative: Creative = BANNER, slot: Slot = SLOT, campaign: Campaign = CAMPAIGN, **changes: Any) -> Bid:
-    size = (creative.spec.width, creative.spec.height)
-    candidate = Candidate(slot, campaign, creative, changes.pop("deal", None), *changes.pop("size", size))
+    candidate = Candidate(slot, campaign, creative, changes.pop("deal", None))
     return Bid(**{"candidate": candidate, "price_micros": 1_234_567, "currency": "USD", "score": 0.1} | changes)
 
 
@@ -170,12 +169,6 @@ def test_what_depends_on_the_format(creative: Creative, expected: dict[str, int]
     """Markup type, size, duration and protocol are said where the format has them."""
     encoded = only_bid(bid(creative))
     assert {name: encoded[name] for name in ("mtype", "w", "h", "dur", "protocol") if name in encoded} == expected
-
-
-def test_size_of_the_candidate_counts() -> None:
-    """The size that was agreed for the slot goes before the creative's own."""
-    encoded = only_bid(bid(size=(320, 50)))
-    assert (encoded["w"], encoded["h"]) == (320, 50)
 
 
 def test_api_of_version_2_5() -> None:

@@ -254,7 +254,8 @@ def test_one_bid_each_is_not_wanted_where_bids_stand_beside_each_other() -> None
     plain = bid(banner("1"), 1, "a").candidate
     deals = bid(banner("2", deals=(Deal("d"),)), 1, "b").candidate
     pod = bid(Slot("3", video=MediaOffer(pod=Pod("p"))), 1, "c", spec=VIDEO).candidate
-    roadblock = replace(plain, campaign=replace(plain.campaign, roadblock=True))
+    roadblock = bid(banner("4"), 1, "d").candidate
+    roadblock.campaign = replace(roadblock.campaign, roadblock=True)
     auction = Auction("a", [], all_impressions=True)
     assert is_wanted([plain, deals], auction, ONE)
     assert not is_wanted([plain], auction, replace(ONE, bids_per_imp=2))

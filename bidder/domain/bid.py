@@ -53,7 +53,8 @@ _NBR = {
 
 
 class Candidate(Struct, gc=False):
-    """A campaign that may bid on a slot, with the creative that fits and the deal it would use.
+    """A campaign that may bid on a slot, with the creative that fits and the deal it would use. `row`: the part of a
+    row of features that every bid with this creative has in common, where it is kept (see `features.packed`).
 
     A struct that the collector passes by, since nothing that it holds leads back to it: made in half the time of a
     dataclass, ten times a request."""
@@ -62,6 +63,7 @@ class Candidate(Struct, gc=False):
     campaign: Campaign
     creative: Creative
     deal: Deal | None
+    row: bytes = b""
 
     @property
     def is_guaranteed(self) -> bool:

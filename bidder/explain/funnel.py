@@ -199,8 +199,8 @@ class _Walk:
             if fold.chosen >> bit & 1:
                 waiting &= ~(1 << bit)
             else:
-                campaign, creatives = self._index.entries[fold.shard.start + bit]
-                specs = [creative.spec for number, creative in creatives if number in fitting]
+                campaign, _, _, ads = self._index.entries[fold.shard.start + bit]
+                specs = [creative.spec for number, creative, _ in ads if number in fitting]
                 fold.drop("campaign", self._broken(campaign, specs), 1 << bit)
         fold.drop("campaign", ENOUGH, fold.left & ~fold.chosen)
 

@@ -31,12 +31,12 @@ _CHUNK = (1 << _CHUNK_BITS) - 1
 
 def bits_of(mask: int) -> Iterator[int]:
     """The set bits, lowest first. In chunks, so that finding a bit does not cost the length of the whole mask."""
-    offset = 0
+    offset = -1
     while mask:
         chunk = mask & _CHUNK
         while chunk:
-            low = chunk & -chunk
-            yield offset + low.bit_length() - 1
-            chunk ^= low
+            less = chunk - 1
+            yield offset + (chunk ^ less).bit_length()
+            chunk &= less
         mask >>= _CHUNK_BITS
         offset += _CHUNK_BITS

@@ -13,7 +13,7 @@ from math import cos, pi, sin
 from struct import Struct
 from zlib import crc32
 
-from bidder.domain import MICROS, Auction, Candidate, Exchange, Profile, Rates, Rows, Slot
+from bidder.domain import MICROS, Auction, Campaign, Candidate, Creative, Exchange, Profile, Rates, Rows, Slot
 from bidder.stages.facts import hour_of_week
 
 CONTEXT = (
@@ -109,6 +109,7 @@ NEVER_SEEN_H = 24.0 * 30
 _CONTEXT = Struct(f"<{len(CONTEXT)}f")
 _SLOT = Struct(f"<{len(SLOT)}f")
 _CANDIDATE = Struct(f"<{len(CANDIDATE)}f")
+_OF_THE_BID = Struct("<2f")  # the last two of them, which differ from bid to bid
 
 
 class _Hashes(dict[str, int]):
@@ -160,8 +161,20 @@ def features(
             slot = candidate.slot
             prefix = shared + _SLOT.pack(*slot_values(slot, rates))
         parts.append(prefix)
-        parts.append(_CANDIDATE.pack(*candidate_values(candidate, profile)))
+        row = candidate.row
+        parts.append(row if row and profile is None and candidate.deal is None else _row(candidate, profile))
     return Rows(len(candidates), b"".join(parts))
+
+
+def packed(campaign: Campaign, creative: Creative) -> bytes:
+    """The values of `CANDIDATE` where there is no deal and no profile: what can be kept of a creative."""
+    return _CANDIDATE.pack(*_constant_values(campaign, creative), 0, 0)
+
+
+def _row(candidate: Candidate, profile: Profile | None) -> bytes:
+    """The values of `CANDIDATE`."""
+    row = candidate.row or packed(candidate.campaign, candidate.creative)
+    return row[: -_OF_THE_BID.size] + _OF_THE_BID.pack(*_bid_values(candidate, profile))
 
 
 def as_text(values: Iterable[float]) -> list[str]:
@@ -246,7 +259,11 @@ def slot_values(slot: Slot, rates: Rates) -> tuple[float, ...]:
 
 def candidate_values(candidate: Candidate, profile: Profile | None) -> tuple[float, ...]:
     """The values of `CANDIDATE`."""
-    campaign, creative = candidate.campaign, candidate.creative
+    return *_constant_values(candidate.campaign, candidate.creative), *_bid_values(candidate, profile)
+
+
+def _constant_values(campaign: Campaign, creative: Creative) -> tuple[float, ...]:
+    """Those that are the same for every bid with the creative."""
     spec = creative.spec
     return (
         campaign.feature_hash,
@@ -259,9 +276,13 @@ def candidate_values(candidate: Candidate, profile: Profile | None) -> tuple[flo
         spec.skippable,
         campaign.goal.kind,
         hashed(campaign.categories[0]) if campaign.categories else 0,
-        candidate.deal is not None,
-        profile.campaign_impressions.get(campaign.id, 0) if profile else 0,
     )
+
+
+def _bid_values(candidate: Candidate, profile: Profile | None) -> tuple[float, float]:
+    """The other two."""
+    seen = profile.campaign_impressions.get(candidate.campaign.id, 0) if profile else 0
+    return candidate.deal is not None, seen
 
 
 def _bounded(code: int) -> int:

@@ -7,7 +7,8 @@ and shard, what depends on the slot once a slot; only the few campaigns left are
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
+from math import inf
 
 from bidder.domain import (
     AUDIO,
@@ -25,7 +26,8 @@ from bidder.domain import (
 )
 from bidder.stages.bitmaps import bits_of
 from bidder.stages.compiled import compiled, specs_of
-from bidder.stages.facts import Facts, facts_of, slot_facts
+from bidder.stages.facts import Facts, SlotFacts, facts_of, slot_facts
+from bidder.stages.features import packed
 from bidder.stages.fit import has_playable_file
 from bidder.stages.floors import floor_of, lowest_maximum, priced_by_duration, reachable
 from bidder.stages.maxima import Steps
@@ -50,8 +52,11 @@ MAX_KINDS = 4
 WITHOUT_DEAL: tuple[Deal | None, ...] = (None,)
 
 
-Entry = tuple[Campaign, tuple[tuple[int, Creative], ...]]
-"""A campaign, and its creatives with the numbers of their specs."""
+Ad = tuple[int, Creative, bytes]
+"""The number of a creative's spec, the creative, and the part of a row of features that is its."""
+
+Entry = tuple[Campaign, float, float, tuple[Ad, ...]]
+"""A campaign, its flight (begin and end in Unix seconds, as `now_s` is compared with them), and its ads."""
 
 KEPT_CAMPAIGNS = 2048
 """Campaigns kept as objects, and as many again of an older generation: those that stand first are asked for always."""
@@ -79,7 +84,8 @@ class CampaignIndex:
 
         def entry(place: int) -> Entry:
             campaign = campaigns[place]
-            return campaign, tuple([(numbers[creative.spec], creative) for creative in campaign.creatives])
+            ads = [(numbers[creative.spec], creative, packed(campaign, creative)) for creative in campaign.creatives]
+            return campaign, float(campaign.start_s), float(campaign.end_s or inf), tuple(ads)
 
         self.entries: Kept[int, Entry] = Kept(entry, KEPT_CAMPAIGNS)
         self.shards = tuple(Shard(parts, start, end) for start, end in pairwise(_bounds(parts.count, head, tail)))
@@ -158,12 +164,11 @@ def takes_one_ad(slot: Slot) -> bool:
     return media is None or not media.is_pod
 
 
-def may_bid(campaign: Campaign, profile: Profile | None, now_s: float) -> bool:
-    """Flight, and the frequency cap of a user that is known: what bitmaps do not say."""
-    if now_s < campaign.start_s or (campaign.end_s and campaign.end_s <= now_s):
-        return False
+def has_seen_enough(campaign: Campaign, profile: Profile) -> bool:
+    """Whether the user has seen the campaign as often as its frequency cap allows. Without a profile, bitmaps leave no
+    campaign that has one."""
     cap = campaign.daily_frequency_cap
-    return not cap or (profile is not None and profile.campaign_impressions.get(campaign.id, 0) < cap)
+    return bool(cap) and profile.campaign_impressions.get(campaign.id, 0) >= cap
 
 
 def deals_for(campaign: Campaign, slot: Slot, exchange: Exchange) -> Sequence[Deal]:
@@ -181,40 +186,101 @@ def deals_for(campaign: Campaign, slot: Slot, exchange: Exchange) -> Sequence[De
 
 
 class _Walk:
-    """The walk over the campaigns that the bitmaps left, slot by slot of one request."""
+    """The walk over the campaigns that the bitmaps left, for one request."""
 
-    __slots__ = (
-        *("index", "facts", "profile", "rates", "now_s", "eligible"),
-        *("asked", "found", "is_pod", "least", "looked_at", "offered", "seen", "slot", "steps", "varied"),
-    )
+    __slots__ = ("_eligible", "facts", "index", "now_s", "profile", "rates")
 
     def __init__(self, index: CampaignIndex, facts: Facts, profile: Profile | None, rates: Rates, now_s: float) -> None:
-        # per request
         self.index = index
         self.facts = facts
         self.profile = profile
         self.rates = rates
         self.now_s = now_s
-        self.eligible: dict[int, int] = {}  # by shard: the campaigns that take the request
+        self._eligible: dict[int, int] = {}  # by shard
 
     def over(self, slot: Slot, wanted: int) -> list[Candidate]:
-        """Guaranteed deals first, then other deals, then the open auction: where the slot has deals, these may take
-        half of the places, so that both have some to be priced (§7.3)."""
-        # per slot
-        self.slot = slot
-        self.asked = slot_facts(slot, self.facts, self.index.specs)
-        self.offered: dict[int, tuple[int, frozenset[int]]] = {}  # by shard: those that take the slot; fitting specs
+        """Up to `wanted` candidates for the slot: guaranteed deals first, then other deals, then the open auction.
+        Where the slot has deals, these may take half of the places, so that both have some to be priced (§7.3)."""
+        index = self.index
+        asked = slot_facts(slot, self.facts, index.specs)
+        steps = None if priced_by_duration(slot) else index.floors.steps(slot, self.rates)
+        if not slot.deals and steps is not None and takes_one_ad(slot):
+            return self._plain(asked, steps, [], wanted, MAX_LOOKED_AT)
+        search = _Search(self, asked, steps)
+        search.over_deals(wanted)
+        if steps is not None and not search.varied:
+            return search.found if slot.private else self._plain(asked, steps, search.found, wanted, search.left)
+        if not slot.private:
+            search.over_others(wanted)
+        return search.found[:wanted]
+
+    def eligible(self, number: int, shard: Shard) -> int:
+        """The campaigns of a shard that take the request."""
+        found = self._eligible.get(number)
+        if found is None:
+            found = self._eligible[number] = shard.eligible(self.facts)
+        return found
+
+    def _plain(self, asked: SlotFacts, steps: Steps, found: list[Candidate], wanted: int, left: int) -> list[Candidate]:
+        """Adds candidates without a deal until there are `wanted`. What `_Search` does, where the slot takes one kind
+        of ad, one from a campaign, and has one floor, as most do. `left`: campaigns that may be looked at."""
+        if len(found) >= wanted:
+            return found
+        slot, entries, rates, profile, now_s = asked.slot, self.index.entries, self.rates, self.profile, self.now_s
+        media = slot.audio if slot.video is None else slot.video
+        least: dict[str, int | float] = {}  # by currency: the slot's floor
+        for number, shard in enumerate(self.index.shards):
+            mask, fitting = shard.taking(asked)
+            mask = mask and mask & shard.maxima.paying(steps)
+            if slot.deals:
+                mask &= shard.without_deal
+            mask = mask and mask & self.eligible(number, shard)
+            if not mask:
+                continue
+            start = shard.start
+            for bit in islice(bits_of(mask), left):
+                campaign, begins_s, ends_s, ads = entries[start + bit]
+                currency = campaign.currency
+                if currency not in least:
+                    least[currency] = lowest_maximum(slot, currency, rates)
+                if campaign.max_cpm_micros < least[currency] or now_s < begins_s or now_s >= ends_s:
+                    continue
+                if profile is not None and has_seen_enough(campaign, profile):
+                    continue
+                for spec_number, creative, row in ads:
+                    if spec_number in fitting and (media is None or has_playable_file(creative, media)):
+                        found.append(Candidate(slot, campaign, creative, None, row))
+                        if len(found) >= wanted:
+                            return found
+                        break
+            left -= mask.bit_count()
+            if left <= 0:
+                break
+        return found
+
+
+class _Search:
+    """The same over the campaigns with deals; and where the slot has floors by duration, or takes ads of several kinds,
+    over all."""
+
+    __slots__ = (
+        *("_asked", "_index", "_is_pod", "_offered", "_seen", "_slot", "_steps", "_walk"),
+        *("found", "left", "varied"),
+    )
+
+    def __init__(self, walk: _Walk, asked: SlotFacts, steps: Steps | None) -> None:
+        self._walk, self._index, self._asked, self._steps = walk, walk.index, asked, steps
+        self._slot = slot = asked.slot
+        self._is_pod = slot.is_pod
+        self._seen: set[int] = set()  # places of campaigns that have a candidate, where the slot has deals
+        self._offered: dict[int, tuple[int, frozenset[int]]] = {}  # by shard: those that take the slot; fitting specs
+        self.varied = not takes_one_ad(slot)
         self.found: list[Candidate] = []
-        self.looked_at = 0
-        deals = slot.deals
-        varied = not takes_one_ad(slot)
-        self.steps = None if priced_by_duration(slot) else self.index.floors.steps(slot, self.rates)
-        if self.steps is not None and not varied and not deals:
-            self._take(wanted, self.steps)
-            return self.found
-        self.is_pod = slot.is_pod
-        self.varied = varied
-        self.seen: set[int] = set()  # places of campaigns that have a candidate, where the slot has deals
+        self.left = MAX_LOOKED_AT  # campaigns that may still be looked at
+
+    def over_deals(self, wanted: int) -> None:
+        """Over the campaigns with one of the slot's deals."""
+        slot, deals = self._slot, self._slot.deals
         if deals:
             share = wanted if slot.private else max(1, wanted // 2)
             guaranteed = [deal.id for deal in deals if deal.guaranteed]
@@ -222,89 +288,60 @@ class _Walk:
                 self._search(guaranteed, share)
             if len(guaranteed) < len(deals):
                 self._search([deal.id for deal in deals], share)
-        if not slot.private:
-            self._search(None, wanted)
-        return self.found[:wanted]
+
+    def over_others(self, wanted: int) -> None:
+        """Over the campaigns without deals."""
+        self._search(None, wanted)
 
     def _search(self, deal_ids: Sequence[str] | None, wanted: int) -> None:
         """Best first, over the campaigns with one of these deals, or without any."""
-        for number, shard in enumerate(self.index.shards):
-            if len(self.found) >= wanted:
+        found, steps = self.found, self._steps
+        for number, shard in enumerate(self._index.shards):
+            if len(found) >= wanted:
                 return
             mask = shard.without_deal if deal_ids is None else shard.with_deal(deal_ids)
             if not mask:
                 continue
-            if number not in self.offered:
-                self.offered[number] = shard.taking(self.asked)
-            offered, fitting = self.offered[number]
+            if number not in self._offered:
+                self._offered[number] = shard.taking(self._asked)
+            offered, fitting = self._offered[number]
             mask &= offered
-            if deal_ids is None and self.steps is not None:
-                mask &= shard.maxima.paying(self.steps)
-            for bit in bits_of(mask and mask & self._eligible(number, shard)):
-                if self.looked_at >= MAX_LOOKED_AT:
+            if deal_ids is None and steps is not None:
+                mask &= shard.maxima.paying(steps)
+            for bit in bits_of(mask and mask & self._walk.eligible(number, shard)):
+                if not self.left:
                     return
-                self.looked_at += 1
+                self.left -= 1
                 self._look(shard.start + bit, fitting)
-                if len(self.found) >= wanted:
+                if len(found) >= wanted:
                     return
-
-    def _eligible(self, number: int, shard: Shard) -> int:
-        if number not in self.eligible:
-            self.eligible[number] = shard.eligible(self.facts)
-        return self.eligible[number]
-
-    def _take(self, wanted: int, steps: Steps) -> None:
-        """Adds candidates until there are `wanted`. What `_search` and `_look` do, where the slot takes one kind of ad,
-        one from a campaign, and has one floor and no deals, as most do."""
-        slot, found, rates = self.slot, self.found, self.rates
-        profile, now_s, entries = self.profile, self.now_s, self.index.entries
-        media = slot.audio if slot.video is None else slot.video
-        least: dict[str, int | float] = {}  # by currency: the slot's floor
-        looked_at = 0
-        for number, shard in enumerate(self.index.shards):
-            mask, fitting = shard.taking(self.asked)
-            mask = mask and mask & shard.maxima.paying(steps)
-            if not mask:
-                continue
-            start = shard.start
-            for bit in bits_of(mask & self._eligible(number, shard)):
-                if looked_at >= MAX_LOOKED_AT:
-                    return
-                looked_at += 1
-                campaign, creatives = entries[start + bit]
-                currency = campaign.currency
-                if currency not in least:
-                    least[currency] = lowest_maximum(slot, currency, rates)
-                if campaign.max_cpm_micros < least[currency] or not may_bid(campaign, profile, now_s):
-                    continue
-                for spec_number, creative in creatives:
-                    if spec_number in fitting and (media is None or has_playable_file(creative, media)):
-                        found.append(Candidate(slot, campaign, creative, None))
-                        if len(found) >= wanted:
-                            return
-                        break
 
     def _look(self, place: int, fitting: frozenset[int]) -> None:
         """Adds the campaign's candidates: one; where the slot takes several kinds of ad, one of each; for a pod, one of
         each duration."""
-        campaign, creatives = self.index.entries[place]
-        if place in self.seen or not may_bid(campaign, self.profile, self.now_s):
+        walk, slot = self._walk, self._slot
+        campaign, begins_s, ends_s, ads = self._index.entries[place]
+        if place in self._seen or not begins_s <= walk.now_s < ends_s:
+            return
+        if walk.profile is not None and has_seen_enough(campaign, walk.profile):
             return
         deals: Sequence[Deal | None] = WITHOUT_DEAL
         if campaign.targeting.deals:
-            deals = deals_for(campaign, self.slot, self.facts.exchange)
+            deals = deals_for(campaign, slot, walk.facts.exchange)
         kinds: list[tuple[Format, int]] = []
-        for spec_number, creative in creatives:
+        for spec_number, creative, row in ads:
             if spec_number not in fitting or not self._plays(creative):
                 continue
             if (
                 self.varied
-                and (kind := (creative.spec.format, creative.spec.duration_s if self.is_pod else 0)) in kinds
+                and (kind := (creative.spec.format, creative.spec.duration_s if self._is_pod else 0)) in kinds
             ):
                 continue
             for deal in deals:
                 if self._is_reached(campaign, creative, deal):
-                    self._add(place, campaign, creative, deal)
+                    self.found.append(Candidate(slot, campaign, creative, deal, row))
+                    if slot.deals:
+                        self._seen.add(place)
                     if not self.varied:
                         return
                     kinds.append(kind)
@@ -312,18 +349,13 @@ class _Walk:
             if len(kinds) >= MAX_KINDS:
                 return
 
-    def _add(self, place: int, campaign: Campaign, creative: Creative, deal: Deal | None) -> None:
-        self.found.append(Candidate(self.slot, campaign, creative, deal))
-        if self.slot.deals:
-            self.seen.add(place)
-
     def _is_reached(self, campaign: Campaign, creative: Creative, deal: Deal | None) -> bool:
-        floor = floor_of(self.slot, creative.spec, deal)
-        return floor is not None and reachable(campaign, floor, self.rates)
+        floor = floor_of(self._slot, creative.spec, deal)
+        return floor is not None and reachable(campaign, floor, self._walk.rates)
 
     def _plays(self, creative: Creative) -> bool:
         if creative.spec.format is VIDEO:
-            return self.slot.video is not None and has_playable_file(creative, self.slot.video)
+            return self._slot.video is not None and has_playable_file(creative, self._slot.video)
         if creative.spec.format is AUDIO:
-            return self.slot.audio is not None and has_playable_file(creative, self.slot.audio)
+            return self._slot.audio is not None and has_playable_file(creative, self._slot.audio)
         return True

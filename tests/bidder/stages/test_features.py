@@ -11,7 +11,16 @@ from zlib import crc32
 import pytest
 
 from bidder.domain import Auction, BannerOffer, Candidate, Deal, Exchange, Profile, Rates, Slot
-from bidder.stages.features import CATEGORICAL, FEATURES, FEATURES_VERSION, NEVER_SEEN_H, features, hashed
+from bidder.stages.features import (
+    CATEGORICAL,
+    FEATURES,
+    FEATURES_VERSION,
+    NEVER_SEEN_H,
+    candidate_values,
+    features,
+    hashed,
+    packed,
+)
 
 Make = Callable[..., Any]
 MONDAY_NOON_S = 1_767_614_400.0
@@ -102,6 +111,21 @@ def test_csv_and_binary_rows_hold_the_same_numbers(exchange: Exchange, rates: Ra
     assert text.count == len(lines) == 2
     numbers = [float(number) for line in lines for number in line.split(",")]
     assert struct.pack(f"<{len(numbers)}f", *numbers) == binary.body
+
+
+@pytest.mark.parametrize("deal", [None, Deal("d")])
+@pytest.mark.parametrize("profile", [None, Profile(), Profile(campaign_impressions={"c-1": 3})])
+def test_what_is_kept_of_a_row_changes_nothing(
+    exchange: Exchange, rates: Rates, make_campaign: Make, deal: Deal | None, profile: Profile | None
+) -> None:
+    """With the part that the index keeps, rows are those that all values are packed into."""
+    campaign, slot = make_campaign(), Slot("1")
+    auction, creative = Auction("a", [slot]), campaign.creatives[0]
+    candidates = [Candidate(slot, campaign, creative, deal, row) for row in (b"", packed(campaign, creative))]
+    made, kept = (features([each], auction, exchange, profile, rates, MONDAY_NOON_S).body for each in candidates)
+    values = candidate_values(candidates[0], profile)
+    assert kept == made
+    assert made.endswith(struct.pack(f"<{len(values)}f", *values))
 
 
 def test_absurd_numbers_stay_finite_and_small(rows_of: Make) -> None:

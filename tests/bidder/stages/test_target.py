@@ -24,6 +24,7 @@ from bidder.domain import (
     Rates,
     Slot,
 )
+from bidder.stages.features import packed
 from bidder.stages.target import HEAD_CAMPAIGNS, MAX_LOOKED_AT, POD_CANDIDATES, compile_index, target
 
 from ..conftest import NATIVE, VIDEO  # isort: skip
@@ -34,11 +35,12 @@ MONDAY_NOON_S = 1_767_614_400.0  # 2026-01-05 12:00 UTC
 
 @pytest.fixture
 def find(exchange: Exchange, rates: Rates) -> Make:
-    """The campaign ids that may bid."""
+    """The campaign ids that may bid. Each candidate has its own part of a row with it."""
 
     def run(campaigns: list[Any], auction: Auction, profile: Profile | None = None, **changes: Any) -> list[str]:
         used = replace(exchange, **changes)
         found: list[Candidate] = target(auction, used, profile, compile_index(campaigns), rates, MONDAY_NOON_S, 100)
+        assert all(each.row == packed(each.campaign, each.creative) for each in found)
         return [candidate.campaign.id for candidate in found]
 
     return run

@@ -21,62 +21,86 @@ IN_STREAM = 1  # plcmt, and 2.5's placement
 FIRST, LAST = 1, -1  # of podseq and slotinpod
 HOURS_A_WEEK = 168
 
-# Facts that an auction has as they are; those after them are made of it.
-_AS_THEY_ARE = {
-    "channel": "channel",
-    "country": "country",
-    "metro": "metro",
-    "city": "city",
-    "zip": "zip",
-    "device_type": "device_type",
-    "os": "os",
-    "connection_type": "connection_type",
-    "carrier": "carrier",
-    "language": "language",
-    "bundle": "bundle",
-    "publisher": "publisher_id",
-}
-ONE = (*_AS_THEY_ARE, "exchange", "region", "app", "hour")  # one value each
-SEVERAL = ("sites", "categories", "segments", "venues")  # several: one of them must be named
-_facts_as_they_are = attrgetter(*_AS_THEY_ARE.values())
+Values = Iterable[Any]
+Group = tuple[Any, ...]
+Named = dict[str, Values]
 
-Values = Iterable[str]
+
+def _inventory(channel: str, inventory_id: str, domain: str, bundle: str, publisher_id: str) -> Named:
+    return {
+        "channel": (channel,),
+        "sites": (domain, inventory_id) if channel == "site" else (),
+        "app": (inventory_id if channel == "app" else "",),
+        "bundle": (bundle,),
+        "publisher": (publisher_id,),
+    }
+
+
+def _place(country: str, region: str, metro: str, city: str, zip_: str) -> Named:
+    return {
+        "country": (country,),
+        "region": (f"{country}/{region}" if region else "",),
+        "metro": (metro,),
+        "city": (city,),
+        "zip": (zip_,),
+    }
+
+
+def _device(device_type: int, os: str, os_version: str) -> Named:
+    return {"device_type": (device_type,), "os": (os,), "version": (os, os_version)}
+
+
+def _connection(connection_type: int, carrier: str, language: str) -> Named:
+    return {"connection_type": (connection_type,), "carrier": (carrier,), "language": (language,)}
+
+
+def _moment(exchange: str, hour: int) -> Named:
+    return {"exchange": (exchange,), "hour": (hour,)}
+
+
+GROUPS: tuple[Callable[..., Named], ...] = (_inventory, _place, _device, _connection, _moment)
+"""Facts that come together in traffic, and are looked up together: sixteen dimensions are five masks, of which a
+request that is like others needs no further. Of each group: what its facts are, by name."""
+
+_inventory_of = attrgetter("channel", "inventory_id", "domain", "bundle", "publisher_id")
+_place_of = attrgetter("country", "region", "metro", "city", "zip")
+_device_of = attrgetter("device_type", "os", "os_version")
+_connection_of = attrgetter("connection_type", "carrier", "language")
 
 
 @dataclass(slots=True)
 class Facts:
-    """What targeting asks of a request, computed once. "" and 0 mean unknown. `one` and `several`: in the order of
-    their names above."""
+    """What targeting asks of a request, computed once. "" and 0 mean unknown. `groups`: in the order of `GROUPS`."""
 
-    one: tuple[Any, ...]
-    several: tuple[frozenset[str] | tuple[str, ...], ...]
+    groups: tuple[Group, ...]
+    segments: frozenset[str]
     auction: Auction
     exchange: Exchange
     user_known: bool
     profile_known: bool
 
-    def named(self) -> dict[str, Iterable[Any]]:
+    def named(self) -> Named:
         """All values by the fact's name."""
-        one: dict[str, Iterable[Any]] = {name: (value,) for name, value in zip(ONE, self.one, strict=True)}
-        return one | dict(zip(SEVERAL, self.several, strict=True))
+        named: Named = {
+            "categories": self.auction.categories,
+            "segments": self.segments,
+            "venues": self.auction.venue_types,
+        }
+        for facts_of_group, group in zip(GROUPS, self.groups, strict=True):
+            named |= facts_of_group(*group)
+        return named
 
 
 def facts_of(auction: Auction, exchange: Exchange, profile: Profile | None, now_s: float) -> Facts:
-    country, region, channel, inventory_id = auction.country, auction.region, auction.channel, auction.inventory_id
-    one = (
-        *_facts_as_they_are(auction),
-        exchange.name,
-        f"{country}/{region}" if region else "",
-        inventory_id if channel == "app" else "",
-        hour_of_week(now_s, auction.utc_offset_min),
+    groups = (
+        _inventory_of(auction),
+        _place_of(auction),
+        _device_of(auction),
+        _connection_of(auction),
+        (exchange.name, hour_of_week(now_s, auction.utc_offset_min)),
     )
-    several = (
-        (auction.domain, inventory_id) if channel == "site" else (),
-        auction.categories,
-        auction.segments | profile.segments if profile else auction.segments,
-        auction.venue_types,
-    )
-    return Facts(one, several, auction, exchange, bool(auction.profile_keys), profile is not None)
+    segments = auction.segments | profile.segments if profile else auction.segments
+    return Facts(groups, segments, auction, exchange, bool(auction.profile_keys), profile is not None)
 
 
 def hour_of_week(now_s: float, utc_offset_min: int | None) -> int:

@@ -96,20 +96,15 @@ class Table:
         found = self._find(value)
         return () if found is None else unpack_from(f"<{len(found[1]) // 4}I", found[1])
 
-    def any_of(self, values: Iterable[str], start: int, end: int) -> int:
-        """The campaigns that name at least one of many values, few of which are there: 0.03 µs for one that is not,
-        0.25 µs in a large table, whose values are not all made texts."""
+    def those_named(self, texts: Iterable[str]) -> Iterable[str]:
+        """Of many texts the few that are values here, and hardly others: 0.03 µs for one that is not, 0.25 µs in a
+        large table, whose values are not all made texts."""
         if self._last < MAX_KNOWN:
             if self._known is None:
                 self._known = frozenset(self)
-            there: Iterable[str] = self._known.intersection(values)
-        else:
-            slots, last = self._slots, self._last
-            there = [each for each in values if slots[crc32(each.encode("utf-8", "surrogatepass")) & last]]
-        mask = 0
-        for value in there:
-            mask |= self.mask(value, start, end)
-        return mask
+            return self._known.intersection(texts)
+        slots, last = self._slots, self._last
+        return [each for each in texts if slots[crc32(each.encode("utf-8", "surrogatepass")) & last]]
 
     def _find(self, value: Value) -> tuple[int, memoryview] | None:
         key = key_of(value)
@@ -125,6 +120,10 @@ class Table:
 
 
 NO_TABLE = Table(memoryview(pack({}, 0)))
+
+
+MAX_SET = 64
+"""Values of a set that is kept: a hostile request's is not."""
 
 
 class Kept(dict[K, V], Generic[K, V]):
@@ -167,35 +166,44 @@ class Kept(dict[K, V], Generic[K, V]):
         return bool(self or self._old)
 
 
+class KeptOfSets(Kept[frozenset[str], V]):
+    """The same of sets; what was made for a large one is not kept."""
+
+    __slots__ = ()
+
+    def keep(self, key: frozenset[str], value: V) -> V:
+        return value if len(key) > MAX_SET else super().keep(key, value)
+
+
 class Masks:
     """A table as one shard sees it: the campaigns of [start, end), and those that name no value take all of them."""
 
-    __slots__ = ("_end", "_start", "_table", "anywhere")
+    __slots__ = ("_end", "_start", "anywhere", "table")
 
     def __init__(self, table: Table, start: int, end: int, anywhere: int = 0) -> None:
-        self._table, self._start, self._end = table, start, end
+        self.table, self._start, self._end = table, start, end
         self.anywhere = anywhere
 
     def __bool__(self) -> bool:
-        return bool(self._table)
+        return bool(self.table)
 
     def of(self, value: Value) -> int:
         """The campaigns that name the value, or none at all."""
-        mask = self._table.mask(value, self._start, self._end)
+        mask = self.table.mask(value, self._start, self._end)
         return mask | self.anywhere if mask else self.anywhere
 
     def any_of(self, values: Iterable[Value]) -> int:
         """The campaigns that name at least one of `values`, or none at all."""
         mask = self.anywhere
         for value in values:
-            mask |= self._table.mask(value, self._start, self._end)
+            mask |= self.table.mask(value, self._start, self._end)
         return mask
 
     def any_of_many(self, texts: Iterable[str]) -> int:
         """The same for long lists of texts."""
-        return self._table.any_of(texts, self._start, self._end) | self.anywhere
+        return self.any_of(self.table.those_named(texts))
 
     def each(self) -> Iterator[tuple[str, int]]:
         """All values with their campaigns. For small tables."""
-        for value in self._table:
+        for value in self.table:
             yield value, self.of(value)

@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from bidder.domain import Campaign
-from bidder.stages.tables import Kept, Masks
-
-MAX_KEPT = 256
+from bidder.stages.tables import Masks
 
 
 def version_of(text: str) -> tuple[int, ...]:
@@ -42,30 +40,24 @@ class Versions:
     """Who takes which version of which system. `systems`: who names a lowest version of it; `lowest`: who names this
     one; `thresholds`: those that are named, by system."""
 
-    __slots__ = ("_kept", "_named")
+    __slots__ = ("_anywhere", "_everyone", "_lowest", "_named", "_systems")
 
     def __init__(
         self, systems: Masks, lowest: Masks, thresholds: Mapping[str, Sequence[str]], everyone: int, anywhere: int
     ) -> None:
-        named = {
+        self._systems, self._lowest, self._everyone, self._anywhere = systems, lowest, everyone, anywhere
+        self._named = {
             system: [(version_of(each.rpartition(" ")[2]), each) for each in values]
             for system, values in thresholds.items()
         }
 
-        def taking(asked: tuple[str, str]) -> int:
-            system, version = asked
-            if system not in named:
-                return everyone if system else anywhere
-            at = version_of(version)
-            taken = lowest.any_of([value for threshold, value in named[system] if threshold <= at])
-            return everyone & ~systems.of(system) | taken
-
-        self._named = bool(named)
-        self._kept: Kept[tuple[str, str], int] = Kept(taking, MAX_KEPT)
-
     def __bool__(self) -> bool:
         """Whether any campaign names a version."""
-        return self._named
+        return bool(self._named)
 
     def of(self, system: str, version: str) -> int:
-        return self._kept[system, version]
+        if system not in self._named:
+            return self._everyone if system else self._anywhere
+        at = version_of(version)
+        taken = self._lowest.any_of([value for threshold, value in self._named[system] if threshold <= at])
+        return self._everyone & ~self._systems.of(system) | taken

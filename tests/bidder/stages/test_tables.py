@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bidder.stages.bitmaps import bits_of
-from bidder.stages.tables import MAX_KNOWN, Kept, Masks, Table, pack
+from bidder.stages.tables import MAX_KNOWN, MAX_SET, Kept, KeptOfSets, Masks, Table, pack
 
 CAMPAIGNS = 96
 
@@ -22,7 +22,7 @@ def test_a_table_gives_back_what_was_packed(numbers: dict[str, set[int]]) -> Non
                 number for number in some if start <= number < end
             )
         assert table.mask("not there", start, end) == 0
-        together = table.any_of([*numbers, "not there"], start, end)
+        together = Masks(table, start, end).any_of_many([*numbers, "not there"])
         assert {start + bit for bit in bits_of(together)} == {
             n for s in numbers.values() for n in s if start <= n < end
         }
@@ -33,7 +33,7 @@ def test_a_large_table_is_asked_for_long_lists_too() -> None:
     count = MAX_KNOWN
     table = Table(memoryview(pack({f"v{number}": [number] for number in range(count)}, count)))
     asked = [f"v{number}" for number in (3, 77, count - 1)] + [f"w{number}" for number in range(500)]
-    assert list(bits_of(table.any_of(asked, 0, count))) == [3, 77, count - 1]
+    assert list(bits_of(Masks(table, 0, count).any_of_many(asked))) == [3, 77, count - 1]
 
 
 def test_who_names_nothing_is_in_every_mask() -> None:
@@ -71,3 +71,11 @@ def test_all_that_is_kept_can_be_let_go_bit_by_bit() -> None:
     assert turns == 5
     assert not kept
     assert kept.find(3) is None
+
+
+def test_large_sets_are_not_kept() -> None:
+    """What a hostile request asks for is made, and forgotten."""
+    kept: KeptOfSets[int] = KeptOfSets(len, 8)
+    usual, large = frozenset(map(str, range(MAX_SET))), frozenset(map(str, range(MAX_SET + 1)))
+    assert (kept[usual], kept[large]) == (MAX_SET, MAX_SET + 1)
+    assert list(kept) == [usual]

@@ -9,7 +9,7 @@ nothing is imported upwards: the composition root hands the objects to `watch_in
 from __future__ import annotations
 
 import platform
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -36,6 +36,7 @@ NOTICES = ("win", "billing", "loss", "impression", "click", "event", "error")
 APART = ("test", "audit", "macro", "price", "unmeasured")  # why a notice counts for nothing
 CLOSED = ("idle", "slow", "not_http", "head_too_large", "too_many")  # why a connection was ended by us
 OTHER = "other"  # what stands for a label out of bounds
+SETTLE_EVERY = 256  # bids, each of which observes a stage once at most
 
 # Seconds. Bids end between a no-bid (50 µs) and the exchange's deadline; most stages take 5 to 100 µs.
 BID_BUCKETS = (
@@ -65,6 +66,46 @@ class Histogram:
         self.total += value
 
 
+class Gathered:
+    """A histogram as `Histogram`, of what every bid observes: values are kept, and counted all at once, by `settle` or
+    before they are read. Observing one is a list's own `append` (0.1 of what counting it at once would cost); who
+    observes has to see to it that they are settled now and then."""
+
+    __slots__ = ("_counts", "_fresh", "_total", "bounds", "observe")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self._total = 0.0
+        self._fresh: list[float] = []
+        self.observe: Callable[[float], None] = self._fresh.append
+
+    @property
+    def counts(self) -> list[int]:
+        self.settle()
+        return self._counts
+
+    @property
+    def total(self) -> float:
+        self.settle()
+        return self._total
+
+    def settle(self) -> None:
+        """Count what was observed since it last was."""
+        fresh, counts = self._fresh, self._counts
+        if not fresh:
+            return
+        fresh.sort()
+        below = 0
+        for bucket, bound in enumerate(self.bounds):
+            up_to = bisect_right(fresh, bound, below)
+            counts[bucket] += up_to - below
+            below = up_to
+        counts[-1] += len(fresh) - below
+        self._total += sum(fresh)
+        fresh.clear()
+
+
 # -- what is read at scrape time, by shape -----------------------------------------------------------------------------
 
 
@@ -72,8 +113,11 @@ class Buckets(Protocol):
     """A histogram of any module: see `Histogram`."""
 
     bounds: tuple[float, ...]
-    counts: list[int]
-    total: float
+
+    @property
+    def counts(self) -> list[int]: ...
+    @property
+    def total(self) -> float: ...
 
 
 class Target(Protocol):
@@ -240,6 +284,10 @@ def _by_label(values: Mapping[str, float] | Mapping[str, Buckets]) -> Reading:
     return [((label,), value) for label, value in values.items()]
 
 
+def _by_labels(values: Mapping[str, Mapping[str, float]]) -> Reading:
+    return [((first, second), value) for first, seconds in values.items() for second, value in seconds.items()]
+
+
 def _by_lane(read: Callable[[Lane], Reading]) -> Callable[[Inference], Reading]:
     """The readings of every lane of a client, with the labels of the lane before their own."""
 
@@ -271,7 +319,7 @@ def _lookups(counts: LookupCounts) -> Mapping[str, int]:
 # fmt: off
 OWN: tuple[Series[Metrics], ...] = (
     Series("counter", "bidder_requests", "Bid requests answered, by exchange and outcome.", ("exchange", "outcome"),
-           lambda metrics: metrics.requests.items()),
+           lambda metrics: _by_labels(metrics.requests)),
     Series("counter", "bidder_late_answers", "Answers after their deadline: tmax less the margin.", ("exchange",),
            lambda metrics: _by_label(metrics.late_answers)),
     Series("counter", "bidder_no_bids", "No-bids, by reason.", ("reason",),
@@ -408,7 +456,7 @@ class Metrics(Collector):
         self.in_flight: int = 0
         self.connections: int = 0
         self.connections_closed: dict[str, int] = dict.fromkeys(CLOSED, 0)
-        self.requests: dict[tuple[str, str], int] = {}
+        self.requests: dict[str, dict[str, int]] = {}  # by exchange, then by outcome
         self.no_bids: dict[str, int] = dict.fromkeys(map(str, NoBidReason), 0)
         self.bids: list[int] = [0] * (max(Format) + 1)  # by the value of the format
         self.refusals: dict[str, int] = dict.fromkeys(REFUSALS, 0)
@@ -417,8 +465,9 @@ class Metrics(Collector):
         self.notices_apart: dict[tuple[str, str], int] = {(kind, why): 0 for kind in NOTICES for why in APART}
         self.notice_prices: dict[tuple[str, str, str], int] = {}  # by kind, exchange and currency
         self.markups: dict[str, int] = {"served": 0, "missing": 0}
-        self.bid_latency: Histogram = Histogram(BID_BUCKETS)
-        self.stage_latency: dict[str, Histogram] = {stage: Histogram(STAGE_BUCKETS) for stage in STAGES}
+        self.bid_latency: Gathered = Gathered(BID_BUCKETS)
+        self.stage_latency: dict[str, Gathered] = {stage: Gathered(STAGE_BUCKETS) for stage in STAGES}
+        self._unsettled = 0
         self.loop_lag: Histogram = Histogram(LAG_BUCKETS)
         self._exchanges = frozenset(exchanges)
         self.unknown_versions: dict[str, int] = dict.fromkeys(self._exchanges, 0)
@@ -433,13 +482,26 @@ class Metrics(Collector):
 
     # -- the hot path
 
-    def request(self, exchange: str, outcome: str) -> None:
-        """One bid request answered."""
+    def answered(self, exchange: str, outcome: str, seconds: float) -> None:
+        """One bid request answered, so long after its arrival."""
+        self.bid_latency.observe(seconds)
         try:
-            self.requests[exchange, outcome] += 1
+            self.requests[exchange][outcome] += 1
         except KeyError:
-            label = (exchange if exchange in self._exchanges else OTHER, outcome if outcome in OUTCOMES else OTHER)
-            self.requests[label] = self.requests.get(label, 0) + 1
+            self.request(exchange, outcome)
+            return
+        self._unsettled += 1
+        if self._unsettled >= SETTLE_EVERY:
+            self._settle()
+
+    def request(self, exchange: str, outcome: str) -> None:
+        """One bid request at its end, which may have been left before its answer."""
+        outcomes = self.requests.setdefault(exchange if exchange in self._exchanges else OTHER, {})
+        outcome = outcome if outcome in OUTCOMES else OTHER
+        outcomes[outcome] = outcomes.get(outcome, 0) + 1
+        self._unsettled += 1
+        if self._unsettled >= SETTLE_EVERY:
+            self._settle()
 
     def connection_closed(self, why: str) -> None:
         """One connection ended by us, for one of CLOSED."""
@@ -459,10 +521,6 @@ class Metrics(Collector):
     def refused(self, reason: str) -> None:
         """One bid left out of an answer, for one of REFUSALS."""
         self.refusals[reason] += 1
-
-    def observe_bid(self, seconds: float) -> None:
-        """From the request's arrival to its answer."""
-        self.bid_latency.observe(seconds)
 
     def observe_stage(self, stage: str, seconds: float) -> None:
         """One of STAGES took so long. KeyError: it is none of them."""
@@ -531,6 +589,11 @@ class Metrics(Collector):
             )
             for family in self._registry.collect()
         ]
+
+    def _settle(self) -> None:
+        self._unsettled = 0
+        for histogram in (self.bid_latency, *self.stage_latency.values()):
+            histogram.settle()
 
     def _watch(self, series: Sequence[Series[T]], source: T) -> None:
         self._families.append(lambda: (one.family(source) for one in series))

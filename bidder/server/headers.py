@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import NamedTuple
 
 from bidder.domain import Exchange
 from bidder.pipeline import Answer
@@ -43,24 +43,31 @@ _COMPRESSES: dict[str, tuple[bool | None, ...]] = {
 _GZIP_NAMES = ("gzip", "x-gzip", "*")
 
 
-class Asked(NamedTuple):
-    """What a request's headers say. `accepts_gzip` is None and `version` empty where they say nothing. `expects`: it
-    sends its body only after a 100 Continue (RFC 9110 §10.1.1)."""
+@dataclass(slots=True)
+class Asked:
+    """What a request's headers say. `accepts_gzip` is None and `version` empty where they say nothing; `known_version`
+    is empty also where it is none that is known. `expects`: it sends its body only after a 100 Continue (RFC 9110
+    §10.1.1)."""
 
     gzipped: bool = False
     accepts_gzip: bool | None = None
     version: bytes = b""
     expects: bool = False
+    known_version: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.known_version = version_of(self.version)
 
 
-_READ = frozenset((b"content-length", b"content-type", b"content-encoding", b"accept-encoding", _VERSION, b"expect"))
+READ = frozenset((b"content-length", b"content-type", b"content-encoding", b"accept-encoding", _VERSION, b"expect"))
+"""Headers of a request that are looked at."""
 
 
 def read_headers(headers: Headers, max_body_bytes: int) -> Asked:
     """Raises `BodyError` (413, 415) where the body cannot be taken."""
     gzipped, accepts, version, expects = False, None, b"", False
     for name, value in headers:
-        if name not in _READ:
+        if name not in READ:
             continue
         if name == b"content-length":
             if int(value) > max_body_bytes:
@@ -156,7 +163,7 @@ class Reply:
             return b"", self._no_content
         if answer.status != 200:
             return body, ERROR
-        version = version_of(asked.version) or self._version
+        version = asked.known_version or self._version
         if len(body) <= self._min_gzip_bytes:
             return body, self._plain[version]
         if asked.accepts_gzip in self._compresses:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from bidder.domain import Exchange, NoBidReason
 from bidder.metrics import Metrics
 from bidder.pipeline import Answer, Answered, Pipeline, fresh_clock
 from bidder.server.body import BodyError, inflate
-from bidder.server.headers import Asked, Reply, version_of
+from bidder.server.headers import Asked, Reply
 
 PATH = "/openrtb2/bid"
 DEFAULT_EXCHANGE = "generic"
@@ -26,7 +26,8 @@ is not looked at: the process has more to do than it can, and others still have 
 _OVERLOADED = Answer(204, b"", "overload")
 
 
-class Stop(NamedTuple):
+@dataclass(slots=True)
+class Stop:
     """Where bids of one exchange come in."""
 
     name: str
@@ -59,6 +60,7 @@ class Lane:
         self.by_path = {f"{PATH}/{name}".encode(): stop for name, stop in self._stops.items()}
         if DEFAULT_EXCHANGE in self._stops:
             self.by_path[PATH.encode()] = self._stops[DEFAULT_EXCHANGE]
+        self.by_line = {b"POST %b HTTP/1.1" % path: stop for path, stop in self.by_path.items()}
         self._max_in_flight = max_in_flight
         self._lag = lag or _turn_lasted()
 
@@ -82,7 +84,7 @@ class Lane:
         """Starts a bid: `answered` is called once, perhaps before this returns, and then has to call `ended`. An answer
         here means that it was not admitted. Raises `BodyError`: 400, 413."""
         metrics = self.metrics
-        if asked.version and not version_of(asked.version):
+        if asked.version and not asked.known_version:
             metrics.unknown_version(stop.name)
         if metrics.in_flight >= self._max_in_flight or self._lag() > stop.patience_s:
             metrics.no_bid(NoBidReason.OVERLOAD)

@@ -1,8 +1,9 @@
 """The bid lane as an HTTP protocol: uvicorn's own extension point, `Config(http=…)`.
 
-A connection takes bid paths itself, from the parser's last callback to `transport.write`, and leaves every other path
-to uvicorn and FastAPI. The rule kept here: answers leave in the order of their requests, bids and others alike; one
-write an answer; no task and no timer a bid; nothing a client sends, or fails to send, is held without bound.
+A connection takes bid paths itself, from the parser's last callback to `transport.write`, and what `whole` can read
+without the parser. It leaves every other path to uvicorn and FastAPI. The rule kept here: answers leave in the order of
+their requests, bids and others alike; one write an answer; no task and no timer a bid; nothing a client sends, or fails
+to send, is held without bound.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ from bidder.server.headers import CLOSING, read_headers
 from bidder.server.lane import Lane, Stop
 from bidder.server.patience import Awaited, Patience, Watch
 from bidder.server.turn import Turn
+from bidder.server.whole import MAX_HEAD_BYTES, Known, read_head
 
 FAIR_SHARE = 8
 """Pipelined requests of one connection that are taken before others are looked at."""
 
+_REQUEST, _HEAD, _BODY, _ANSWER = Awaited
 _PATH = b"/openrtb2/bid"
 _HEAD_TOO_LARGE = "the request's headers are too large"
 _AT_ONCE = struct.pack("ii", 1, 0)
@@ -46,23 +49,29 @@ class Bounds:
 class BidProtocol(HttpToolsProtocol):
     """One connection. `protocol_for` gives it the lane, the bounds and the watch that all connections share."""
 
-    lane: Lane
-    bounds: Bounds
-    watch: Watch
-    _date: tuple[object, bytes] = (None, b"")  # shared: uvicorn's default headers of this second, and their bytes
-
     def __init__(
         self,
+        lane: Lane,
+        bounds: Bounds,
+        watch: Watch,
         config: Config,
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self.awaited = Awaited.REQUEST
+        self.lane = lane
+        self.bounds = bounds
+        self.watch = watch
+        self.awaited = _REQUEST
         self.since_s = 0.0
         self.headers = []
         self._place = -1
+        self._max_whole_bytes = min(bounds.max_head_bytes, MAX_HEAD_BYTES)
+        self._known: Known | None = None  # the last head that was read without the parser
+        self._own = Turn(self, "", "POST", 0.0, 0.0)  # of such requests, one after the other
+        self._own.complete = self._own.is_next = True
+        self._date: tuple[object, bytes] = (None, b"")  # uvicorn's default headers of this second, and their bytes
         self._block_bytes = 0  # of what was received last
         self._begun = 0  # requests that began in that block
         self._first_bytes = 0  # of the block in which a head began that did not end there: it may hold more
@@ -93,7 +102,7 @@ class BidProtocol(HttpToolsProtocol):
     def shutdown(self) -> None:
         """A request that has begun to arrive is still answered."""
         self._draining = True
-        if self.awaited is not Awaited.HEAD:
+        if self.awaited is not _HEAD:
             super().shutdown()
 
     def is_overdue(self, patience: Patience, now_s: float) -> bool:
@@ -104,7 +113,7 @@ class BidProtocol(HttpToolsProtocol):
 
     def give_up(self) -> None:
         """What the other side should have sent, or read, did not come, or go, in time."""
-        idle = self.awaited is Awaited.REQUEST and not self._stalled_s
+        idle = self.awaited is _REQUEST and not self._stalled_s
         self.lane.metrics.connection_closed("idle" if idle else "slow")
         if self._stalled_s:  # with what the kernel holds for it
             self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
@@ -124,7 +133,7 @@ class BidProtocol(HttpToolsProtocol):
         self._read_on()
 
     def data_received(self, data: bytes) -> None:
-        if self._over:
+        if self._over or (self.awaited is _REQUEST and not self._draining and self._take_whole(data)):
             return
         self._block_bytes = len(data)
         self._begun = 0
@@ -138,7 +147,7 @@ class BidProtocol(HttpToolsProtocol):
         if self._begun > FAIR_SHARE and not self._over:  # others have their turn; the loop would read on at once
             self.flow.pause_reading()
             self.loop.call_soon(self._read_on)
-        if self.awaited is not Awaited.HEAD:
+        if self.awaited is not _HEAD:
             return
         if self._begun:
             self._first_bytes = self._block_bytes
@@ -155,7 +164,7 @@ class BidProtocol(HttpToolsProtocol):
         self._first_bytes = self._more_bytes = 0
         self._arrived_s = self.since_s = self.loop.time()
         self._began_s = perf_counter()
-        self.awaited = Awaited.HEAD
+        self.awaited = _HEAD
         self._begun += 1
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -164,7 +173,7 @@ class BidProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         if self._over:
             return
-        self.awaited = Awaited.BODY
+        self.awaited = _BODY
         if len(self.headers) > self.bounds.max_headers or self._head_is_too_large():
             self._end(431, _HEAD_TOO_LARGE)
             return
@@ -194,9 +203,9 @@ class BidProtocol(HttpToolsProtocol):
         turn: Any = self.cycle
         if self._over or turn is None:
             return
-        self.awaited = Awaited.ANSWER
+        self.awaited = _ANSWER
         if turn.response_complete:  # refused, or answered, before all of it was there
-            self._await_request()
+            self.awaited, self.since_s = _REQUEST, self.loop.time()
         elif type(turn) is not Turn:
             super().on_message_complete()
         else:
@@ -221,17 +230,34 @@ class BidProtocol(HttpToolsProtocol):
         elif self._last_words is not None:
             self._say(*self._last_words)
         else:
-            self._await_request()
-            self._read_on()
+            if self.awaited is _ANSWER:
+                self.awaited, self.since_s = _REQUEST, self.loop.time()
+            if self.flow.read_paused:
+                self._read_on()
 
     def date(self) -> bytes:
         """The headers that uvicorn adds to every answer, made into bytes once a second."""
         default = self.server_state.default_headers
-        made_of, lines = BidProtocol._date
-        if made_of is not default:
-            lines = b"".join(b"%b: %b\r\n" % pair for pair in default)
-            BidProtocol._date = (default, lines)
-        return lines
+        if self._date[0] is not default:
+            self._date = (default, b"".join(b"%b: %b\r\n" % pair for pair in default))
+        return self._date[1]
+
+    def _take_whole(self, block: bytes) -> bool:
+        """A bid that came in one block, which the parser need not see. False: it has to."""
+        head, end, body = block.partition(b"\r\n\r\n")
+        lane, known, size = self.lane, self._known, len(body)
+        if not end or size > lane.max_body_bytes:
+            return False
+        if known is None or head != known.lines % size:
+            if len(head) > self._max_whole_bytes:
+                return False
+            known = read_head(head, size, lane.by_line, self.bounds.max_headers)
+            if known is None:
+                return False
+            self._known = known
+        self.cycle, self.awaited = cast("Any", self._own), _ANSWER
+        self._own.take(body, known.stop, known.asked, self.loop.time(), perf_counter())
+        return True
 
     def _take(self, name: str, stop: Stop | None) -> None:
         """A bid: from here on it is ours."""
@@ -270,10 +296,6 @@ class BidProtocol(HttpToolsProtocol):
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         return size > self.bounds.max_head_bytes
 
-    def _await_request(self) -> None:
-        if self.awaited is Awaited.ANSWER:
-            self.awaited, self.since_s = Awaited.REQUEST, self.loop.time()
-
     def _read_on(self) -> None:
         if not (self.pipeline or self._over or self._stalled_s):
             self.flow.resume_reading()
@@ -304,4 +326,9 @@ class BidProtocol(HttpToolsProtocol):
 
 def protocol_for(lane: Lane, bounds: Bounds, watch: Watch) -> type[BidProtocol]:
     """The protocol class for uvicorn, whose connections share these."""
-    return type("BidProtocol", (BidProtocol,), {"lane": lane, "bounds": bounds, "watch": watch})
+
+    class Protocol(BidProtocol):
+        def __init__(self, *given: Any, **named: Any) -> None:
+            super().__init__(lane, bounds, watch, *given, **named)
+
+    return Protocol

@@ -53,8 +53,7 @@ class BidRoute:
         headers = head.pairs if status == 204 else (*head.pairs, length(body))
         if method != "POST" and status in (204, 405):
             outcome, headers = "method", (*headers, ALLOW)
-        lane.metrics.request(name, outcome)
-        lane.metrics.observe_bid(perf_counter() - started)
+        lane.metrics.answered(name, outcome, perf_counter() - started)
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 

@@ -81,26 +81,34 @@ class Turn:
         elif self.asked.expects:
             self.protocol.transport.write(_CONTINUE)
 
+    def take(self, body: bytes, stop: Stop, asked: Asked, arrived_s: float, began_s: float) -> None:
+        """Another bid request, which is there as a whole; the one before has its answer."""
+        self.stop, self.name, self.asked = stop, stop.name, asked
+        self.arrived_s, self.began_s = arrived_s, began_s
+        self.response_complete = False
+        self._bid(body)
+
     def start(self) -> None:
         """The whole request is there, and it is its turn."""
         if self.method == "OPTIONS":
             self.send(NO_CONTENT.status, b"", self.stop.reply.to(self.asked, NO_CONTENT)[1], "method")
-            return
-        body = self.body if self.parts is None else b"".join(self.parts)
+        else:
+            self._bid(self.body if self.parts is None else b"".join(self.parts))
+
+    def _bid(self, body: bytes) -> None:
+        lane = self.protocol.lane
         try:
-            answer = self.protocol.lane.start(body, self.asked, self.stop, self.arrived_s, self.answered)
+            answer = lane.start(body, self.asked, self.stop, self.arrived_s, self.answered)
         except BodyError as error:
             self.refuse(error)
             return
-        if answer is not None:
-            self._reply(answer)
+        if answer is not None:  # not admitted
+            body, head = self.stop.reply.to(self.asked, answer)
+            self.send(answer.status, body, head, answer.outcome)
 
     def answered(self, answer: Answer) -> None:
         """The pipeline's callback."""
         self.protocol.lane.ended()
-        self._reply(answer)
-
-    def _reply(self, answer: Answer) -> None:
         body, head = self.stop.reply.to(self.asked, answer)
         self.send(answer.status, body, head, answer.outcome)
 
@@ -112,9 +120,10 @@ class Turn:
 
     def send(self, status: int, body: bytes, head: Head, outcome: str) -> None:
         """One write. Counting comes after it."""
-        protocol, metrics = self.protocol, self.protocol.lane.metrics
+        protocol = self.protocol
+        transport, metrics = protocol.transport, protocol.lane.metrics
         self.response_complete = True
-        if protocol.transport.is_closing():
+        if transport.is_closing():
             metrics.request(self.name, "disconnected")
             return
         if status == 204:
@@ -126,9 +135,8 @@ class Turn:
         more = b"" if self.keep_alive else _CLOSE
         if self.method != "POST" and status in (204, 405):
             more, outcome = more + _ALLOW, "method"
-        protocol.transport.write(b"".join((STATUS_LINE[status], protocol.date(), head.lines, more, end, body)))
+        transport.write(b"".join((STATUS_LINE[status], protocol.date(), head.lines, more, end, body)))
         if not self.keep_alive:
-            protocol.transport.close()
-        metrics.request(self.name, outcome)
-        metrics.observe_bid(perf_counter() - self.began_s)
+            transport.close()
+        metrics.answered(self.name, outcome, perf_counter() - self.began_s)
         protocol.on_response_complete()

@@ -89,7 +89,7 @@ async def test_stopping_tells_the_rest() -> None:
     """The last minute of a process is not lost; one that never started has nothing to tell."""
     metrics = Metrics()
     lines, written = lines_of(metrics)
-    metrics.observe_bid(0.01)
+    metrics.answered("generic", "bid", 0.01)
     lines.stop()
     assert written == []
     lines.start()

@@ -212,7 +212,7 @@ def test_names_from_outside_make_no_series() -> None:
         metrics.request(f"made-up-{number}", "unknown_exchange")
         metrics.notice(f"made-up-{number}")
     metrics.request("generic", "made-up")
-    assert metrics.requests == {("other", "unknown_exchange"): 100, ("generic", "other"): 1}
+    assert metrics.requests == {"other": {"unknown_exchange": 100}, "generic": {"other": 1}}
     assert set(metrics.notices) == {*NOTICES, "other"}
     assert value(metrics, "bidder_notices_total", kind="other") == 100
 
@@ -270,7 +270,7 @@ def test_every_stage_and_the_whole_bid_are_timed() -> None:
     for count, stage in enumerate(STAGES, start=1):
         for _ in range(count):
             metrics.observe_stage(stage, 0.00002)
-    metrics.observe_bid(0.012)
+    metrics.answered("generic", "bid", 0.012)
     for count, stage in enumerate(STAGES, start=1):
         assert value(metrics, "bidder_stage_latency_seconds_count", stage=stage) == count
     assert value(metrics, "bidder_bid_latency_seconds_sum") == 0.012

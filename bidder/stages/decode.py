@@ -8,14 +8,17 @@ Only this stage (with its neighbours `impression`, `privacy`, `reading` and `sup
 
 from __future__ import annotations
 
+from operator import attrgetter
+from typing import Any
+
 from pydantic_core import ValidationError, from_json
 
-from bidder.domain import NOTHING, Auction, NoBid, NoBidReason
+from bidder.domain import Auction, NoBid, NoBidReason
 from bidder.stages.domains import bare_domain
 from bidder.stages.impression import read_slots
 from bidder.stages.languages import language_ranges
-from bidder.stages.privacy import NO_VENDOR, Forbidden, Policy, Verdict, profile_keys, redact
-from bidder.stages.reading import all_categories, blocked, browser_of
+from bidder.stages.privacy import NO_VENDOR, Policy, Verdict, profile_keys, redact
+from bidder.stages.reading import all_categories, browser_of, entries
 from bidder.stages.request import DOOH, App, BidRequest, Data, Device, Geo, Site
 from bidder.stages.supply import DEFAULT_POLICY, SupplyPolicy, refuses
 from bidder.stages.wire import NotJsonError, read
@@ -32,6 +35,9 @@ NOWHERE = Geo()
 
 MAX_SEGMENTS = 256
 """Segments of `user.data` read of one request."""
+
+_segment_id = attrgetter("id")
+_UNNAMED = frozenset([None])
 
 
 class MalformedError(Exception):
@@ -60,20 +66,17 @@ def read_auction(request: BidRequest, policy: Policy, supply: SupplyPolicy) -> A
     if _requires_transparency(request):
         return NoBid(NoBidReason.NO_CAMPAIGN, request.id, "regs.ext.dsa: no campaign says who is behind it")
     verdict = redact(request, policy)
-    auction = Auction(request.id, [])
+    auction = Auction(request.id, read_slots(request.imp, MAX_SLOTS), request.tmax, request.at or 0)
     _read_terms(auction, request)
     _read_inventory(auction, request)
     if (device := request.device) is not None:
         _read_device(auction, device)
     _read_user(auction, request, verdict)
-    auction.slots = slots = read_slots(request.imp, MAX_SLOTS)
-    if request.allimps == 1:
-        auction.all_impressions = len(slots) == len(request.imp)  # as far as they can be bid on
-    if auction.tmax_ms is not None and auction.tmax_ms <= 0:
-        return NoBid(NoBidReason.INSUFFICIENT_TIME, auction.id, f"tmax: {auction.tmax_ms} leaves no time to bid")
-    for slot in slots:
+    if (tmax_ms := request.tmax) is not None and tmax_ms <= 0:
+        return NoBid(NoBidReason.INSUFFICIENT_TIME, request.id, f"tmax: {tmax_ms} leaves no time to bid")
+    for slot in auction.slots:
         if slot.floor_micros < 0:
-            return NoBid(NoBidReason.INVALID_REQUEST, auction.id, f"imp {slot.id}: bidfloor is negative")
+            return NoBid(NoBidReason.INVALID_REQUEST, request.id, f"imp {slot.id}: bidfloor is negative")
     return auction
 
 
@@ -99,27 +102,28 @@ def _requires_transparency(request: BidRequest) -> bool:
 
 def _read_terms(auction: Auction, request: BidRequest) -> None:
     """Most requests have few of the lists, and what an auction has at first is what a list says that is not there."""
-    auction.tmax_ms = request.tmax
-    auction.auction_type = request.at or 0
-    auction.test = request.test == 1
+    if request.test == 1:
+        auction.test = True
+    if request.allimps == 1:
+        auction.all_impressions = len(auction.slots) == len(request.imp)  # as far as they can be bid on
     if (taxonomy := request.cattax) is not None:
         auction.category_taxonomy = taxonomy
     if currencies := request.cur:
-        auction.currencies = tuple([code.upper() for code in currencies])
+        auction.currencies = tuple(map(str.upper, currencies))
     if seats := request.wseat:
         auction.allowed_seats = seats
     if barred := request.bseat:
-        auction.blocked_seats = frozenset(map(str.strip, blocked(barred)))
+        auction.blocked_seats = frozenset(map(str.strip, entries(barred)))
     if request.wlang is not None or request.wlangb is not None:
         auction.allowed_languages = language_ranges(request.wlang, request.wlangb)
     if unwanted := request.bcat:
-        auction.blocked_categories = blocked(unwanted)
+        auction.blocked_categories = frozenset(entries(unwanted))
     if categories := request.acat:
         auction.allowed_categories = categories
     if domains := request.badv:
-        auction.blocked_domains = blocked([domain.lower() for domain in domains])
+        auction.blocked_domains = frozenset(map(str.lower, entries(domains)))
     if bundles := request.bapp:
-        auction.blocked_bundles = blocked(bundles)
+        auction.blocked_bundles = frozenset(entries(bundles))
 
 
 def _read_inventory(auction: Auction, request: BidRequest) -> None:
@@ -185,20 +189,22 @@ def _read_user(auction: Auction, request: BidRequest, verdict: Verdict) -> None:
         auction.zip = geo.zip or ""
         auction.latitude, auction.longitude = geo.lat, geo.lon
         auction.utc_offset_min = geo.utcoffset
-    if verdict.allows(Forbidden.IDENTIFIERS | Forbidden.TRAITS):
+    if verdict.may_profile:
         auction.profile_keys = profile_keys(user, device)
     else:
         auction.redacted = True
     if verdict.forbidden:
         auction.privacy_signals = verdict.signals
-        auction.may_measure = verdict.allows(Forbidden.MEASUREMENT)
-        auction.may_learn = verdict.allows(Forbidden.LEARNING)
+        auction.may_measure = verdict.may_measure
+        auction.may_learn = verdict.may_learn
 
 
 def _segments(data: list[Data]) -> frozenset[str]:
-    found: list[str] = []
+    found: list[Any] = []
     for provider in data:
-        found += [segment.id for segment in provider.segment or () if segment.id is not None]
-        if len(found) > MAX_SEGMENTS:
-            break
-    return frozenset(found[:MAX_SEGMENTS]) if found else NOTHING
+        if segments := provider.segment:
+            found += map(_segment_id, segments)
+    if len(found) > MAX_SEGMENTS:
+        found = [each for each in found if each is not None][:MAX_SEGMENTS]
+    said = frozenset(found)
+    return said - _UNNAMED if None in said else said

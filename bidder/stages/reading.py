@@ -6,7 +6,6 @@ The rule kept here: absent is "" or an empty set, never None.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from functools import lru_cache
 
 from bidder.domain import NOTHING
@@ -27,11 +26,11 @@ MAX_USER_AGENT = 1024
 _SEPARATOR = re.compile(r"[,;|\s]+")
 
 
-def blocked(entries: Sequence[str]) -> frozenset[str]:
-    """A block list. Its only entry may be a whole list in one text, "a, b": then each part is blocked too."""
-    if len(entries) == 1 and len(parts := _SEPARATOR.split(entries[0])) > 1:
-        return frozenset([entries[0], *parts])
-    return frozenset(entries)
+def entries(listed: list[str]) -> list[str]:
+    """Those of a block list. Its only one may be a whole list in one text, "a, b": then each part is blocked too."""
+    if len(listed) == 1 and len(parts := _SEPARATOR.split(listed[0])) > 1:
+        return [listed[0], *parts]
+    return listed
 
 
 def all_categories(place: Site | App) -> frozenset[str]:

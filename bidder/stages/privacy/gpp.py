@@ -8,6 +8,7 @@ geolocation needs no field: where any such section applies it is not used at all
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import product
 
 from bidder.stages.privacy.bits import MAX_CHARACTERS, Bits, UnreadableError
 
@@ -50,6 +51,9 @@ LAYOUTS = {
 }
 """Version 1 of each state's section. Those of Minnesota, Maryland, Indiana, Kentucky, Rhode Island are not read."""
 
+SALE_ALLOWED = frozenset(map("".join, product("1", "YyNn-", "Nn-", "YyNn-")))
+"""US Privacy strings that do not opt out: version, notice, opt-out, LSPA."""
+
 _GPC = 1  # type of the sub-section with the Global Privacy Control signal
 
 
@@ -84,15 +88,8 @@ def _section_ids(header: str) -> tuple[int, ...]:
 
 
 def allows_sale(us_privacy: object) -> bool:
-    """Whether a US Privacy string (version, notice, opt-out, LSPA) leaves the sale of personal data allowed."""
-    return (
-        isinstance(us_privacy, str)
-        and len(us_privacy) == 4
-        and us_privacy[0] == "1"
-        and us_privacy[1] in "YyNn-"
-        and us_privacy[2] in "Nn-"
-        and us_privacy[3] in "YyNn-"
-    )
+    """Whether a US Privacy string leaves the sale of personal data allowed."""
+    return isinstance(us_privacy, str) and us_privacy in SALE_ALLOWED
 
 
 def opts_out(section_id: int, text: str) -> bool:

@@ -34,13 +34,13 @@ _ADDRESSES = _read(Site, "page", "ref")
 
 @dataclass(slots=True, frozen=True)
 class Verdict:
-    """What was found and, as bits of `Forbidden`, what it forbids."""
+    """What was found and, as bits of `Forbidden`, what it forbids; and so what may be done."""
 
     signals: tuple[str, ...] = ()
     forbidden: int = 0
-
-    def allows(self, use: int) -> bool:
-        return not self.forbidden & use
+    may_profile: bool = True  # look up who it is
+    may_measure: bool = True  # count what they saw and did
+    may_learn: bool = True  # keep the request as a training example
 
 
 CLEAR = Verdict()
@@ -62,7 +62,13 @@ def _verdict(signals: tuple[str, ...]) -> Verdict:
     forbidden = 0
     for signal in signals:
         forbidden |= FORBIDS[signal]
-    return Verdict(tuple(dict.fromkeys(signals)), forbidden)
+    return Verdict(
+        tuple(dict.fromkeys(signals)),
+        forbidden,
+        may_profile=not forbidden & (Forbidden.IDENTIFIERS | Forbidden.TRAITS),
+        may_measure=not forbidden & Forbidden.MEASUREMENT,
+        may_learn=not forbidden & Forbidden.LEARNING,
+    )
 
 
 def _remove(request: BidRequest, forbidden: int) -> None:

@@ -21,7 +21,7 @@ from bidder.stages.privacy.gpp import (
     read_sections,
 )
 from bidder.stages.privacy.tcf import Policy, read_consent
-from bidder.stages.request import BidRequest, Device, Regs, RegsExt, User
+from bidder.stages.request import BidRequest, Regs, RegsExt
 
 
 class Forbidden:
@@ -70,50 +70,45 @@ def find_signals(request: BidRequest, policy: Policy) -> list[str]:
     """The names of all signals in `request` that forbid something: keys of `FORBIDS`."""
     found: list[str] = []
     if (device := request.device) is not None:
-        _read_device(found, device)
-    consent = _consent(request.user)
-    if (regs := request.regs) is None:
-        if consent:
-            _read_consents(found, [consent], policy)
-        return found
-    ext = regs.ext or NO_EXT
+        if device.lmt:
+            found.append("lmt")
+        if device.dnt:
+            found.append("dnt")
+        if (device_ext := device.ext) is not None and device_ext.atts not in _TRACKING_AUTHORISED:
+            found.append("atts")
+    consent: Any = None
+    if (user := request.user) is not None and not (consent := user.consent) and (user_ext := user.ext) is not None:
+        consent = user_ext.consent
+    if (regs := request.regs) is not None:
+        _read_regs(found, regs, consent, policy)
+    elif consent:
+        _read_consents(found, [consent], policy)
+    return found
+
+
+def _read_regs(found: list[str], regs: Regs, consent: Any, policy: Policy) -> None:
+    """What 2.6 has in `regs` or 2.5 in its `ext`. `consent` is the user's, who has one or has not."""
+    if (ext := regs.ext) is None:
+        ext = NO_EXT
     if regs.coppa:
         found.append("coppa")
     if ext.gpc not in _NO_CONTROL:
         found.append("gpc")
-    us_privacy = regs.us_privacy or ext.us_privacy
-    if us_privacy and not allows_sale(us_privacy):
+    if (us_privacy := regs.us_privacy or ext.us_privacy) and not allows_sale(us_privacy):
         found.append("us_privacy_opt_out")
-    in_gpp = _read_gpp(found, regs, us_privacy)
+    in_gpp = None
+    gpp, applicable = regs.gpp or ext.gpp, regs.gpp_sid or ext.gpp_sid
+    if gpp or applicable is not None:
+        in_gpp = _read_gpp(found, gpp, applicable, us_privacy)
     gdpr = ext.gdpr if regs.gdpr is None else regs.gdpr
     applies = bool(consent) if gdpr is None else gdpr not in (0, "0")  # not said: a TC string says that it does
     if applies or in_gpp is not None:
         _read_consents(found, [text for text in (consent, in_gpp) if text], policy)
-    return found
 
 
-def _consent(user: User | None) -> Any:
-    if user is None:
-        return None
-    return user.consent or (user.ext.consent if user.ext is not None else None)
-
-
-def _read_device(found: list[str], device: Device) -> None:
-    if device.lmt:
-        found.append("lmt")
-    if device.dnt:
-        found.append("dnt")
-    if device.ext is not None and device.ext.atts not in _TRACKING_AUTHORISED:
-        found.append("atts")
-
-
-def _read_gpp(found: list[str], regs: Regs, us_privacy: Any) -> str | None:
+def _read_gpp(found: list[str], text: Any, said: Any, us_privacy: Any) -> str | None:
     """Signals of the GPP string's applicable sections. Returns the TCF section's text if that section applies ("" if it
     is missing), None if it does not."""
-    ext = regs.ext or NO_EXT
-    text, said = regs.gpp or ext.gpp, regs.gpp_sid or ext.gpp_sid
-    if not text and said is None:
-        return None
     try:
         applicable = _applicable(said)
         sections = {} if applicable == [] else _sections(text)

@@ -9,14 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from msgspec import Struct
+
 from bidder.domain.terms import NO_CODES, NOTHING
 
 DurationFloors = tuple[tuple[int, int, int], ...]
 """Floors by duration (section 3.2.35): (from seconds, to seconds or 0 for open, micro-units)."""
 
 
-@dataclass(slots=True)
-class Deal:
+class Deal(Struct, gc=False):
     """A private deal offered with a slot (section 3.2.12). Its floor's currency does not inherit from the slot's."""
 
     id: str
@@ -30,8 +31,7 @@ class Deal:
     domains: frozenset[str] = NOTHING  # allowed advertiser domains; empty = any
 
 
-@dataclass(slots=True)
-class BannerOffer:
+class BannerOffer(Struct, gc=False):
     """The banner a slot would take (section 3.2.6)."""
 
     sizes: tuple[tuple[int, int], ...] = ()
@@ -48,8 +48,7 @@ class BannerOffer:
     end_card: bool = False  # vcm, of a companion's place: shown after the ad, not beside it
 
 
-@dataclass(slots=True)
-class Pod:
+class Pod(Struct, gc=False):
     """The ad pod that a video or audio slot is a part of, or all of (section 7.6). Places are those of AdCOM's "slot
     position in pod": 1 first, -1 last."""
 
@@ -67,8 +66,7 @@ class Pod:
         return self.seconds > 0 or self.most_ads > 1
 
 
-@dataclass(slots=True)
-class MediaOffer:
+class MediaOffer(Struct, gc=False):
     """The video or audio a slot would take (sections 3.2.7, 3.2.8). Durations are in seconds, bitrates in Kbps."""
 
     mimes: frozenset[str] = NOTHING
@@ -101,8 +99,7 @@ class MediaOffer:
         return self.pod is not None and self.pod.is_dynamic
 
 
-@dataclass(slots=True)
-class NativeAsset:
+class NativeAsset(Struct, gc=False):
     """One asset that a native slot asks for (Native 1.2, section 4.2). Exactly one of the kinds is set."""
 
     id: int
@@ -120,8 +117,7 @@ class NativeAsset:
     protocols: frozenset[int] = NO_CODES
 
 
-@dataclass(slots=True)
-class NativeOffer:
+class NativeOffer(Struct, gc=False):
     """The native ad a slot would take (section 3.2.9; Native 1.2, section 4.1)."""
 
     assets: tuple[NativeAsset, ...]
@@ -133,8 +129,7 @@ class NativeOffer:
     privacy_link: bool = False  # privacy: it shows the buyer's own notice
 
 
-@dataclass(slots=True)
-class Slot:
+class Slot(Struct, gc=False):
     """One impression up for auction (Imp, section 3.2.4)."""
 
     id: str

@@ -13,6 +13,8 @@ from enum import Enum
 from fractions import Fraction
 from typing import Any
 
+from msgspec import Struct
+
 from bidder.domain import Auction, Exchange, NoBid, Profile, Rates, Scores
 from bidder.explain.bids import explain_candidates
 from bidder.explain.funnel import explain_targeting
@@ -135,8 +137,9 @@ def _auction(auction: Auction) -> Report:
 
 def _plain(value: Any) -> Any:
     """Domain objects as JSON: sets in order, lists bounded, what is not said left out."""
-    if is_dataclass(value) and not isinstance(value, type):
-        pairs = {field.name: getattr(value, field.name) for field in fields(value)}
+    if isinstance(value, Struct) or (is_dataclass(value) and not isinstance(value, type)):
+        names = value.__struct_fields__ if isinstance(value, Struct) else [field.name for field in fields(value)]
+        pairs = {name: getattr(value, name) for name in names}
         return {name: _plain(item) for name, item in pairs.items() if item not in (None, "", (), frozenset())}
     if isinstance(value, Fraction):
         return float(value)

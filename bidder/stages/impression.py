@@ -27,13 +27,16 @@ from bidder.domain import (
     Pod,
     Slot,
 )
-from bidder.stages.request import Banner, DurFloors, Imp, Media, Native, Video
+from bidder.stages.request import Banner, DurFloors, Imp, Media, Metric, Native, Video
 from bidder.stages.request import Deal as DealObject
 from openrtb_schemas import NATIVE_REQUEST, AssetRequest, NativeMarkupRequest
 
 USUAL_ASPECT = (16, 9)
 """Of a player that does not say its size: the window that `boxingallowed` speaks of (§3.2.7)."""
 
+
+NO_VIDEO = Video(NOTHING)
+"""Of audio: what only video has."""
 
 MAX_COMPANIONS = 16
 """Places for companions that are read of one video or audio slot."""
@@ -55,8 +58,11 @@ def micros(amount: float | None) -> int:
     """An amount of money in micro-units, rounded up: a floor is never read lower than it stands."""
     if not amount:
         return 0
-    exact = exact_micros(amount)
-    return exact if isinstance(exact, int) else ceil(exact)
+    if 0.0 < amount < MOST_MONEY:
+        nearest = round(amount * MICROS)
+        if nearest / MICROS == amount:  # as in `exact_micros`, and here since nearly all floors are such: 1 µs less
+            return nearest
+    return ceil(exact_micros(amount))
 
 
 def exact_micros(amount: float) -> int | Fraction:
@@ -75,7 +81,7 @@ def exact_micros(amount: float) -> int | Fraction:
 def read_slots(impressions: list[Imp], most: int) -> list[Slot]:
     """The first `most` slots in the request's order, without those that sell nothing. Impressions that share an id, the
     rest included, are left out: an answer could mean either."""
-    slots = [slot for imp in impressions[:most] if (slot := _slot(imp)).multiplier > 0]
+    slots = [slot for imp in impressions[:most] if (slot := _slot(imp)).multiplier > 0.0]
     if len(impressions) > 1:
         ids = [imp.id for imp in impressions]
         if len(frozenset(ids)) < len(ids):
@@ -96,39 +102,31 @@ def _close_places(parts: list[Pod]) -> None:
 
 def _slot(imp: Imp) -> Slot:
     """Source: §3.2.4."""
-    slot = Slot(imp.id)
-    if floor := imp.bidfloor:
-        slot.floor_micros = micros(floor)
-    if (currency := imp.bidfloorcur) is not None:
-        slot.floor_currency = currency.upper()
-    if imp.secure:
-        slot.secure = True
-    if imp.instl == 1:
-        slot.interstitial = True
-    if imp.rwdd == 1 or (imp.ext is not None and _rewarded_by_prebid(imp.ext.prebid)):
-        slot.rewarded = True
-    slot.tag_id = imp.tagid or ""
-    if (expiry_s := imp.exp) is not None and expiry_s > 0:
-        slot.expiry_s = expiry_s
-    if (banner := imp.banner) is not None:
-        slot.banner = _banner(banner)
-    if (video := imp.video) is not None:
-        slot.video = _video(video)
-    if (audio := imp.audio) is not None:
-        slot.audio = _media(audio)
-    if (native := imp.native) is not None:
-        slot.native = _native(native)
-    if (pmp := imp.pmp) is not None:
-        slot.private = bool(pmp.private_auction)
-        if deals := pmp.deals:
-            slot.deals = _deals(deals)
-    if (qty := imp.qty) is not None:
-        slot.multiplier = qty.multiplier
-    if metrics := imp.metric:
-        for metric in metrics:
-            if metric.type == "viewability":
-                slot.viewability = metric.value
-    return slot
+    currency, pmp, qty, expiry_s = imp.bidfloorcur, imp.pmp, imp.qty, imp.exp
+    return Slot(
+        imp.id,
+        None if (banner := imp.banner) is None else _banner(banner),
+        None if (video := imp.video) is None else _media(video, video),
+        None if (audio := imp.audio) is None else _media(audio),
+        None if (native := imp.native) is None else _native(native),
+        micros(imp.bidfloor),
+        "USD" if currency is None else currency.upper(),
+        _deals(pmp.deals) if pmp is not None and pmp.deals else (),
+        pmp is not None and bool(pmp.private_auction),
+        bool(imp.secure),
+        imp.instl == 1,
+        imp.rwdd == 1 or ((ext := imp.ext) is not None and _rewarded_by_prebid(ext.prebid)),
+        imp.tagid or "",
+        _viewability(metrics) if (metrics := imp.metric) else -1.0,
+        expiry_s if expiry_s is not None and expiry_s > 0 else 0,
+        1.0 if qty is None else qty.multiplier,
+    )
+
+
+def _viewability(metrics: list[Metric]) -> float:
+    """The last one counts; -1: there is none."""
+    found = [metric.value for metric in metrics if metric.type == "viewability"]
+    return found[-1] if found else -1.0
 
 
 def _rewarded_by_prebid(prebid: Any) -> bool:
@@ -151,22 +149,17 @@ def _deal(deal: DealObject) -> Deal | None:
     floor, per_second, by_duration = deal.bidfloor, deal.mincpmpersec, deal.durfloors
     if _below_zero(floor, per_second, by_duration):
         return None
-    read = Deal(deal.id)
-    if floor is not None:
-        read.floor_micros = micros(floor)
-    if deal.bidfloorcur is not None:
-        read.floor_currency = deal.bidfloorcur.upper()
-    if per_second:
-        read.floor_per_second_micros = exact_micros(per_second)
-    if by_duration:
-        read.duration_floors = _duration_floors(by_duration)
-    read.guaranteed = deal.guar == 1
-    read.auction_type = deal.at
-    if seats := deal.wseat:
-        read.seats = seats
-    if domains := deal.wadomain:
-        read.domains = frozenset(map(str.lower, domains))
-    return read
+    return Deal(
+        deal.id,
+        None if floor is None else micros(floor),
+        "USD" if deal.bidfloorcur is None else deal.bidfloorcur.upper(),
+        exact_micros(per_second) if per_second else None,
+        _duration_floors(by_duration) if by_duration else (),
+        deal.guar == 1,
+        deal.at,
+        deal.wseat or NOTHING,
+        frozenset(map(str.lower, deal.wadomain)) if deal.wadomain else NOTHING,
+    )
 
 
 def _below_zero(floor: float | None, per_second: float | None, by_duration: list[DurFloors] | None) -> bool:
@@ -184,104 +177,95 @@ def _duration_floors(floors: list[DurFloors]) -> DurationFloors:
 
 def _banner(banner: Banner) -> BannerOffer:
     """Source: §3.2.6, §3.2.10; wmin to hmax as in 2.5 §3.2.6. Without a format list, w and h count."""
-    sizes, ratios = [], []
+    sizes: list[tuple[int, int]] = []
+    ratios: list[tuple[int, int, int]] = []
     for size in banner.format or ():
-        if size.w is not None and size.h is not None:
-            sizes.append((size.w, size.h))
+        if (width := size.w) is not None and (height := size.h) is not None:
+            sizes.append((width, height))
         elif (across := size.wratio or 0) > 0 and (down := size.hratio or 0) > 0:
             ratios.append((across, down, size.wmin or 0))
-    if not sizes and not ratios and banner.w is not None and banner.h is not None:
-        sizes.append((banner.w, banner.h))
-    offer = BannerOffer(tuple(dict.fromkeys(sizes) if len(sizes) > 1 else sizes))
-    if ratios:
-        offer.ratios = tuple(ratios)
-    if banner.wmin is not None or banner.wmax is not None:
-        offer.width_range = _span(banner.wmin, banner.wmax)
-    if banner.hmin is not None or banner.hmax is not None:
-        offer.height_range = _span(banner.hmin, banner.hmax)
-    offer.position = banner.pos or 0
-    offer.mimes = banner.mimes or NOTHING
-    offer.apis = banner.api or NO_CODES
-    offer.blocked_attributes = banner.battr or NO_CODES
-    offer.blocked_types = banner.btype or NO_CODES
-    offer.expand_directions = banner.expdir or NO_CODES
-    if banner.topframe is not None:
-        offer.top_frame = banner.topframe == 1
-    offer.end_card = banner.vcm == 1
-    return offer
+    if not sizes and not ratios and (width := banner.w) is not None and (height := banner.h) is not None:
+        sizes.append((width, height))
+    return BannerOffer(
+        tuple(dict.fromkeys(sizes) if len(sizes) > 1 else sizes),
+        _span(banner.wmin, banner.wmax),
+        _span(banner.hmin, banner.hmax),
+        tuple(ratios),
+        banner.pos or 0,
+        banner.mimes or NOTHING,
+        banner.api or NO_CODES,
+        banner.battr or NO_CODES,
+        banner.btype or NO_CODES,
+        banner.expdir or NO_CODES,
+        None if (top := banner.topframe) is None else top == 1,
+        banner.vcm == 1,
+    )
 
 
-def _span(low: int | None, high: int | None) -> tuple[int, int]:
-    return low or 1, high or 1 << 30
+def _span(low: int | None, high: int | None) -> tuple[int, int] | None:
+    """None: neither end is said."""
+    return None if low is None and high is None else (low or 1, high or 1 << 30)
 
 
-def _media(media: Media) -> MediaOffer | None:
-    """What video and audio have in common; None: its floors or its pod cannot be meant. Source: §3.2.7, §3.2.8."""
-    per_second, by_duration = media.mincpmpersec, media.durfloors
-    pod = _pod(media)
+def _media(media: Media, video: Video = NO_VIDEO) -> MediaOffer | None:
+    """What video and audio have in common, and the rest of `video`; None: its floors or its pod cannot be meant.
+    Source: §3.2.7, §3.2.8; `protocol` and `placement` as in 2.5."""
+    per_second, by_duration, pod = media.mincpmpersec, media.durfloors, _pod(media, video)
     if pod is not None and (pod.seconds < 0 or pod.most_ads < 0):
         return None
     if (per_second or by_duration) and _below_zero(None, per_second, by_duration):
         return None
-    offer = MediaOffer(
+    protocols, companions = media.protocols, media.companionad
+    if not protocols:
+        protocols = NO_CODES if video.protocol is None else frozenset((video.protocol,))
+    return MediaOffer(
         media.mimes,
-        media.protocols or NO_CODES,
+        protocols,
         media.api or NO_CODES,
         media.battr or NO_CODES,
         media.minduration or 0,
-        media.maxduration,
+        _longest_s(media.maxduration, media.maxextended),
         media.rqddurs or NO_CODES,
+        video.linearity,
+        None if (skip := video.skip) is None else skip == 1,
+        video.skipmin or 0,
+        video.skipafter or 0,
+        media.delivery or NO_CODES,
+        media.minbitrate,
+        media.maxbitrate,
+        video.pos or 0,
+        media.startdelay,
+        video.plcmt or video.placement or 0,
+        tuple([_banner(banner) for banner in companions[:MAX_COMPANIONS]]) if companions else (),
+        media.companiontype or NO_CODES,
+        exact_micros(per_second) if per_second else None,
+        _duration_floors(by_duration) if by_duration else (),
+        None if video.boxingallowed != 0 else _aspect(video.w or 0, video.h or 0),
+        pod,
     )
-    offer.pod = pod
-    if (extended := media.maxextended) is not None and offer.max_duration_s is not None:
-        # -1: without limit
-        offer.max_duration_s = None if extended == -1 else offer.max_duration_s + max(0, extended)
-    offer.min_bitrate_kbps = media.minbitrate
-    offer.max_bitrate_kbps = media.maxbitrate
-    offer.start_delay_s = media.startdelay
-    offer.delivery = media.delivery or NO_CODES
-    if companions := media.companionad:
-        offer.companions = tuple([_banner(banner) for banner in companions[:MAX_COMPANIONS]])
-    offer.companion_types = media.companiontype or NO_CODES
-    if per_second:
-        offer.floor_per_second_micros = exact_micros(per_second)
-    if by_duration:
-        offer.duration_floors = _duration_floors(by_duration)
-    return offer
 
 
-def _pod(media: Media) -> Pod | None:
+def _longest_s(duration_s: int | None, extended_s: int | None) -> int | None:
+    """What `maxextended` lets an ad go beyond `maxduration`; -1: without limit."""
+    if duration_s is None or extended_s is None:
+        return duration_s
+    return None if extended_s == -1 else duration_s + max(0, extended_s)
+
+
+def _aspect(width: int, height: int) -> tuple[int, int]:
+    return (width, height) if width > 0 and height > 0 else USUAL_ASPECT
+
+
+def _pod(media: Media, video: Video) -> Pod | None:
     """None: it is no part of one. Source: §7.6."""
     id_, order, place = media.podid, media.podseq, media.slotinpod
     seconds, most_ads = media.poddur, media.maxseq
     if id_ is None and order is None and place is None and seconds is None and most_ads is None:
         return None
-    pod = Pod(id_ or "", order or 0, place or 0, seconds or 0, most_ads or 0)
+    pod = Pod(id_ or "", order or 0, place or 0, seconds or 0, most_ads or 0, video.poddedupe or NO_CODES)
     if pod.is_dynamic:
         pod.open_places = PLACES.get(pod.place, NO_CODES)
     return pod
-
-
-def _video(video: Video) -> MediaOffer | None:
-    """Source: §3.2.7; `protocol` and `placement` as in 2.5."""
-    offer = _media(video)
-    if offer is None:
-        return None
-    if video.protocol is not None and not offer.protocols:
-        offer.protocols = frozenset((video.protocol,))
-    offer.linearity = video.linearity
-    if video.skip is not None:
-        offer.skippable = video.skip == 1
-    offer.skip_min_s = video.skipmin or 0
-    offer.skip_after_s = video.skipafter or 0
-    offer.position = video.pos or 0
-    offer.placement = video.plcmt or video.placement or 0
-    if video.boxingallowed == 0:
-        width, height = video.w or 0, video.h or 0
-        offer.aspect = (width, height) if width > 0 and height > 0 else USUAL_ASPECT
-    if offer.pod is not None:
-        offer.pod.distinct = video.poddedupe or NO_CODES
-    return offer
 
 
 def _native(native: Native) -> NativeOffer | None:
@@ -294,10 +278,8 @@ def _native(native: Native) -> NativeOffer | None:
     if wanted is None:
         return None
     assets, version, wrapped, trackers, privacy = wanted
-    offer = NativeOffer(assets, version or native.ver or "1.2", wrapped, native.api or NO_CODES)
-    offer.blocked_attributes = native.battr or NO_CODES
-    offer.event_trackers, offer.privacy_link = trackers, privacy
-    return offer
+    version = version or native.ver or "1.2"
+    return NativeOffer(assets, version, wrapped, native.api or NO_CODES, native.battr or NO_CODES, trackers, privacy)
 
 
 def _wants(raw: str | dict[str, Any]) -> Wants | None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace as changed
 
 from bidder.domain import (
     Auction,
@@ -107,7 +108,7 @@ def kinds(answer: bytes, auction: Auction = AUCTION, exchange: Exchange = GENERI
 def test_every_profile_with_every_format(name: str, format: Format) -> None:
     """What the encoder makes for an exchange that ships is what that exchange takes."""
     exchange = replace(EXCHANGES[name], seats={"seat-1": "4711"})
-    slot = replace(SLOT, deals=(Deal("d-1"),))
+    slot = changed(SLOT, deals=(Deal("d-1"),))
     auction = replace(AUCTION, slots=[slot])
     for one in (bid(format, slot), bid(format, slot, slot.deals[0])):
         encoded = ENCODER.answer(auction, [one], exchange)
@@ -120,7 +121,7 @@ def test_every_profile_with_hostile_ids(name: str) -> None:
     """Ids of 10 KB, quotes and `]]>` make either an answer that the exchange takes or none."""
     exchange = replace(EXCHANGES[name], seats={"seat-1": "4711"})
     for hostile in ("\"'><script>", "]]><Evil/>", "🎯" * 2500, "${AUCTION_PRICE}", "\r\n\x00\x01\x02\x03"):
-        slot = replace(SLOT, id=hostile[::-1])
+        slot = changed(SLOT, id=hostile[::-1])
         auction = replace(AUCTION, id=hostile, slots=[slot])
         for format in Format:
             encoded = ENCODER.answer(auction, [bid(format, slot)], exchange)
@@ -278,7 +279,7 @@ def test_two_bids_with_one_id() -> None:
 )
 def test_bids_for_one_impression(open_: int, dealt: int, profile: dict[str, Any], expected: list[str]) -> None:
     """As many as the profile takes, bids with deals beside them where it says so."""
-    slot = replace(SLOT, deals=(Deal("d-1"), Deal("d-2")))
+    slot = changed(SLOT, deals=(Deal("d-1"), Deal("d-2")))
     auction = replace(AUCTION, slots=[slot])
     bids = [bid(slot=slot) for _ in range(open_)] + [bid(slot=slot, deal=slot.deals[n]) for n in range(dealt)]
     exchange = replace(GENERIC, **profile)
@@ -287,7 +288,7 @@ def test_bids_for_one_impression(open_: int, dealt: int, profile: dict[str, Any]
 
 def test_a_deal_twice() -> None:
     """Two bids with one deal for one impression are one too many."""
-    slot = replace(SLOT, deals=(Deal("d-1"),))
+    slot = changed(SLOT, deals=(Deal("d-1"),))
     auction = replace(AUCTION, slots=[slot])
     exchange = replace(GENERIC, bids_per_imp=2)
     bids = [bid(slot=slot, deal=slot.deals[0]) for _ in range(2)]
@@ -296,7 +297,7 @@ def test_a_deal_twice() -> None:
 
 def test_a_pod_takes_as_many_as_fill_it() -> None:
     """Its bids for one impression are not counted."""
-    slot = replace(SLOT, video=MediaOffer(pod=Pod(seconds=60, most_ads=3)))
+    slot = changed(SLOT, video=MediaOffer(pod=Pod(seconds=60, most_ads=3)))
     auction = replace(AUCTION, slots=[slot])
     bids = [bid(Format.VIDEO, slot, slot_in_pod=place) for place in (1, 0, -1)]
     assert kinds(ENCODER.encode(auction, bids, GENERIC), auction) == []
@@ -304,7 +305,7 @@ def test_a_pod_takes_as_many_as_fill_it() -> None:
 
 def test_deals_and_their_floors() -> None:
     """A private slot takes bids with deals only, and a deal's floor goes before the slot's."""
-    slot = replace(SLOT, private=True, deals=(Deal("d-1", floor_micros=2_000_000),))
+    slot = changed(SLOT, private=True, deals=(Deal("d-1", floor_micros=2_000_000),))
     auction = replace(AUCTION, slots=[slot])
     assert kinds(ENCODER.encode(auction, [bid(slot=slot, price_micros=2_000_000)], GENERIC), auction) == ["private"]
     for price, expected in ((2_000_000, []), (1_999_999, ["floor"])):
@@ -314,7 +315,7 @@ def test_deals_and_their_floors() -> None:
 
 def test_a_floor_in_another_currency_is_not_compared() -> None:
     """Without rates there is nothing to hold it against."""
-    auction = replace(AUCTION, slots=[replace(SLOT, floor_currency="JPY", floor_micros=900_000_000)])
+    auction = replace(AUCTION, slots=[changed(SLOT, floor_currency="JPY", floor_micros=900_000_000)])
     assert kinds(ENCODER.encode(auction, [bid()], GENERIC), auction) == []
 
 

@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace as changed
 
 from bidder.domain import (
     Auction,
@@ -184,11 +185,11 @@ def test_api_of_version_2_5() -> None:
         ("site", BANNER, SLOT, 60),
         ("app", BANNER, SLOT, 300),
         ("app", NATIVE, SLOT, 600),
-        ("app", BANNER, replace(SLOT, interstitial=True), 1800),
-        ("app", VIDEO, replace(SLOT, rewarded=True), 1800),
-        ("app", BANNER, replace(SLOT, expiry_s=120), 120),
-        ("site", BANNER, replace(SLOT, expiry_s=3600), 60),
-        ("dooh", BANNER, replace(SLOT, expiry_s=3600), 3600),
+        ("app", BANNER, changed(SLOT, interstitial=True), 1800),
+        ("app", VIDEO, changed(SLOT, rewarded=True), 1800),
+        ("app", BANNER, changed(SLOT, expiry_s=120), 120),
+        ("site", BANNER, changed(SLOT, expiry_s=3600), 60),
+        ("dooh", BANNER, changed(SLOT, expiry_s=3600), 3600),
         ("dooh", BANNER, SLOT, None),
     ],
 )

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace as changed
 
 from bidder.domain import (
     Auction,
@@ -145,10 +146,10 @@ def test_what_may_not_be_measured_is_marked_in_every_url() -> None:
 
 def test_a_flexible_size_is_answered_with_its_ratio() -> None:
     """A size of the list is not, nor what is no banner."""
-    flexible = replace(SLOT, banner=BannerOffer(ratios=((6, 5, 100),)))
+    flexible = changed(SLOT, banner=BannerOffer(ratios=((6, 5, 100),)))
     for slot, creative, expected in (
         (flexible, BANNER, (6, 5)),
-        (replace(flexible, banner=BannerOffer(((300, 250),), ratios=((6, 5, 100),))), BANNER, (None, None)),
+        (changed(flexible, banner=BannerOffer(((300, 250),), ratios=((6, 5, 100),))), BANNER, (None, None)),
         (flexible, VIDEO, (None, None)),
     ):
         candidate = Candidate(slot, CAMPAIGN, creative, None)

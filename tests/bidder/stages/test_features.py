@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 from zlib import crc32
 
 import pytest
+from msgspec.structs import replace as changed
 
 from bidder.domain import Auction, BannerOffer, Candidate, Deal, Exchange, Profile, Rates, Slot
 from bidder.stages.features import (
@@ -131,6 +131,6 @@ def test_what_is_kept_of_a_row_changes_nothing(
 def test_absurd_numbers_stay_finite_and_small(rows_of: Make) -> None:
     """Codes and floors that no table knows are bounded, so that float32 holds them."""
     slot = Slot("1", banner=BannerOffer(position=10**12), floor_micros=10**18, floor_currency="XXX")
-    auction = Auction("a", [slot, replace(slot, id="2", floor_currency="USD")], device_type=-(10**15))
+    auction = Auction("a", [slot, changed(slot, id="2", floor_currency="USD")], device_type=-(10**15))
     for row in rows_of(auction):
         assert all(abs(value) <= 0xFFFFFF for value in row.values())

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace as changed
 
 from bidder.domain import (
     NOTHING,
@@ -228,5 +229,5 @@ def test_terms_told_apart_say_what_each_spec_says(
 @given(st.lists(ANY_SPEC, max_size=8), ANY_BANNER)
 def test_a_strict_exchange_knows_no_ranges_of_sizes(specs: list[CreativeSpec], offer: BannerOffer) -> None:
     """Only sizes that the slot names."""
-    listed = replace(offer, width_range=None, height_range=None, ratios=())
+    listed = changed(offer, width_range=None, height_range=None, ratios=())
     assert taken(specs, Slot("1", banner=offer), strict=True) == taken(specs, Slot("1", banner=listed))

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace as changed
 
 from bidder.domain import (
     Auction,
@@ -194,9 +195,9 @@ def test_private_auctions_take_deals_only(find: Make, make_campaign: Make) -> No
     assert find(campaigns, site(slot=Slot("1", banner=banner, deals=(deal,), private=True))) == ["deal"]
     assert find(campaigns, site(slot=Slot("1", banner=banner, deals=(deal,)))) == ["deal", "open"]
     for other in (
-        replace(deal, seats=frozenset({"x"})),
-        replace(deal, domains=frozenset({"x"})),
-        replace(deal, id="e"),
+        changed(deal, seats=frozenset({"x"})),
+        changed(deal, domains=frozenset({"x"})),
+        changed(deal, id="e"),
     ):
         assert find(campaigns, site(slot=Slot("1", banner=banner, deals=(other,), private=True))) == []
 

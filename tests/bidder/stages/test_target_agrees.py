@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace as changed
 
 from bidder.domain import (
     Auction,
@@ -269,7 +269,7 @@ TITLE = NativeAsset(1, True, "title", max_length=20)
 NATIVE = st.builds(
     NativeOffer,
     assets=st.sampled_from(
-        [(), (TITLE,), (replace(TITLE, required=False),), (TITLE, NativeAsset(2, True, "image", 3, min_width=600))]
+        [(), (TITLE,), (changed(TITLE, required=False),), (TITLE, NativeAsset(2, True, "image", 3, min_width=600))]
     ),
 )
 

@@ -1,21 +1,23 @@
 """The way of a bid: decode, profile, target, features, inference, price, encode.
 
-The only place that knows the order of the stages. The rule kept here: each step either ends the auction or hands it to
+The only place that knows the order of the stages. The rule kept here: each step either ends an auction or hands it to
 the next; whatever happens inside, the exchange gets one answer, in time, and never an error of ours. All steps are
-synchronous; what has to be waited for (a profile in a store, the model) calls back. No task a bid.
+synchronous, and done for a group of auctions before the next (see `rounds`); what has to be waited for (a profile in a
+store, the model) calls back. No task a bid.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic, perf_counter, time
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from bidder.domain import Auction, Candidate, Exchange, NoBid, NoBidReason, Profile, Rates, Rows, Scores
+from bidder.domain import Auction, Bid, Candidate, Exchange, NoBid, NoBidReason, Profile, Rates, Rows, Scores
 from bidder.metrics import Metrics
+from bidder.rounds import Round
 from bidder.stages.decode import MalformedError, decode
 from bidder.stages.encode import Encoder
 from bidder.stages.features import features
@@ -85,8 +87,13 @@ TEST_NO_CONTENT = Answer(204, b"", TEST)
 Answered = Callable[[Answer], None]
 
 
-def _nobody(_: Answer) -> None:
-    """Who is told of an auction that is only begun."""
+class Arrival(NamedTuple):
+    """A bid request that began to arrive at `arrived_s` (of the loop's clock). `answered` is called once."""
+
+    body: bytes
+    exchange: Exchange
+    arrived_s: float
+    answered: Answered
 
 
 @dataclass(slots=True)
@@ -97,35 +104,34 @@ class Open:
     auction: Auction
     exchange: Exchange
     compiled: Compiled
+    answered: Answered
     deadline_s: float
     now_s: float
     rates: Rates  # of the moment: none once they are stale
-    profile: Profile | asyncio.Future[Profile | None] | None = None
+    lookup: asyncio.Future[Profile | None] | None = None  # of the profile, where it takes time
+    profile: Profile | None = None
     candidates: list[Candidate] = field(default_factory=list)
-    answered: Answered = _nobody
+    scores: Scores | None = None
+    bids: list[Bid] = field(default_factory=list)
     waiting_since_s: float = 0.0  # on the performance counter: for the profile, then for the scores
 
-    def profiled(self, future: asyncio.Future[Profile | None]) -> None:
-        """Goes on once the profile is there, or is known not to come in time."""
-        pipeline = self.pipeline
-        try:
-            pipeline.took["profile"](perf_counter() - self.waiting_since_s)
-            self.profile = future.result()
-            answer = pipeline.ask(self)
-        except Exception:
-            answer = pipeline.failed(self.exchange)
-        if answer is not None:
-            self.answered(answer)
+    def profiled(self, _: asyncio.Future[Profile | None]) -> None:
+        """Goes on with the profile, or without one where it did not come in time."""
+        self.pipeline.took["profile"](perf_counter() - self.waiting_since_s)
+        self.pipeline.profiled.add(self)
 
     def scored(self, scores: Scores) -> None:
-        """Ends the auction with the scores that came for it."""
-        pipeline = self.pipeline
-        try:
-            pipeline.took["inference"](perf_counter() - self.waiting_since_s)
-            answer = pipeline.finish(self, scores)
-        except Exception:
-            answer = pipeline.failed(self.exchange)
-        self.answered(answer)
+        """Goes on with the scores that came for it."""
+        self.pipeline.took["inference"](perf_counter() - self.waiting_since_s)
+        self.scores = scores
+        self.pipeline.scored.add(self)
+
+
+Ended = list[tuple[Answered, Answer]]
+"""Auctions of a group that are over, and who is to be told."""
+
+Step = Callable[[Open], Answer | None]
+"""A step of an auction: the answer, if that ends it."""
 
 
 class Pipeline:
@@ -157,35 +163,61 @@ class Pipeline:
         self._clock = clock or fresh_clock()
         stages = metrics.stage_latency
         self.took = {stage: histogram.observe for stage, histogram in stages.items()}
+        self.profiled: Round[Open] = Round(self._go_on)
+        self.scored: Round[Open] = Round(self._finish)
 
     async def bid(self, body: bytes, exchange: Exchange, arrived_s: float) -> Answer:
-        """`start`, for who waits with a future."""
+        """`take`, for who has one request and waits with a future."""
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
         def answered(answer: Answer) -> None:
             if not future.done():  # else the exchange has hung up
                 future.set_result(answer)
 
-        self.start(body, exchange, arrived_s, answered)
+        self.take([Arrival(body, exchange, arrived_s, answered)])
         return await future
 
-    def start(self, body: bytes, exchange: Exchange, arrived_s: float, answered: Answered) -> None:
-        """Calls `answered` once with the answer to one bid request that began to arrive at `arrived_s` (of the loop's
-        clock), perhaps before it returns. Never raises."""
-        try:
-            opened = self.begin(body, exchange, arrived_s)
-            if isinstance(opened, Answer):
-                answer: Answer | None = opened
-            else:
-                opened.answered = answered
-                if isinstance(opened.profile, asyncio.Future):
+    def take(self, arrivals: Iterable[Arrival]) -> None:
+        """Answers each of these bid requests once, perhaps before it returns. Never raises."""
+        ended: Ended = []
+        group: list[Open] = []
+        for arrival in arrivals:
+            try:
+                opened = self.begin(arrival)
+                if isinstance(opened, Answer):
+                    ended.append((arrival.answered, opened))
+                elif opened.lookup is not None:
                     opened.waiting_since_s = perf_counter()
-                    opened.profile.add_done_callback(opened.profiled)
-                    return
-                answer = self.ask(opened)
-        except Exception:
-            answer = self.failed(exchange)
-        if answer is not None:
+                    opened.lookup.add_done_callback(opened.profiled)
+                else:
+                    group.append(opened)
+            except Exception:
+                ended.append((arrival.answered, self.failed(arrival.exchange)))
+        self._go_on(group, ended)
+
+    def _go_on(self, group: list[Open], ended: Ended | None = None) -> None:
+        """From the profile to the model."""
+        self._through((self.aim, self.ask), group, [] if ended is None else ended)
+
+    def _finish(self, group: list[Open]) -> None:
+        """From the scores to the answer."""
+        self._through((self.price, self.encode), group, [])
+
+    def _through(self, steps: Iterable[Step], group: list[Open], ended: Ended) -> None:
+        """One step after the other over all that are left; then who has ended is told."""
+        for step in steps:
+            left: list[Open] = []
+            for opened in group:
+                try:
+                    answer = step(opened)
+                except Exception:
+                    answer = self.failed(opened.exchange)
+                if answer is None:
+                    left.append(opened)
+                else:
+                    ended.append((opened.answered, answer))
+            group = left
+        for answered, answer in ended:
             answered(answer)
 
     def failed(self, exchange: Exchange) -> Answer:
@@ -193,8 +225,9 @@ class Pipeline:
         logger.exception("a bid failed: answered with a no-bid")
         return self._no_bid(NoBid(NoBidReason.TECHNICAL_ERROR), exchange)
 
-    def begin(self, body: bytes, exchange: Exchange, arrived_s: float) -> Open | Answer:
+    def begin(self, arrival: Arrival) -> Open | Answer:
         """Decode, and start looking up the profile."""
+        body, exchange, arrived_s, answered = arrival
         started = perf_counter()
         try:
             auction = decode(body, self._privacy, self._supply)
@@ -207,49 +240,58 @@ class Pipeline:
         tmax_ms = min(auction.tmax_ms or exchange.default_tmax_ms, MAX_TMAX_MS)
         deadline_s = arrived_s + (tmax_ms - exchange.network_margin_ms) / 1000
         now_s = time()
-        opened = Open(self, auction, exchange, self._catalog.current.index, deadline_s, now_s, self._rates.at(now_s))
+        compiled, rates = self._catalog.current.index, self._rates.at(now_s)
+        opened = Open(self, auction, exchange, compiled, answered, deadline_s, now_s, rates)
         if (left_s := deadline_s - self._clock()) <= ENCODE_RESERVE_S:
             if left_s <= 0:
                 self._metrics.late_answer(exchange.name)
             return self._refuse(auction, NoBidReason.INSUFFICIENT_TIME, exchange)
         if auction.profile_keys:
-            opened.profile = self._profiles.lookup(auction.profile_keys, deadline_s - ENCODE_RESERVE_S)
+            found = self._profiles.lookup(auction.profile_keys, deadline_s - ENCODE_RESERVE_S)
+            if isinstance(found, asyncio.Future):
+                opened.lookup = found
+            else:
+                opened.profile = found
         return opened
 
-    def ask(self, opened: Open) -> Answer | None:
-        """Target and features; then the model is asked, which calls `opened.scored`. An answer here means that there
-        is nothing to ask."""
-        auction, exchange, took = opened.auction, opened.exchange, self.took
-        profile = opened.profile if isinstance(opened.profile, Profile) else None
-        index, rates = opened.compiled.index, opened.rates
+    def aim(self, opened: Open) -> Answer | None:
+        """Target."""
+        auction, exchange, rates = opened.auction, opened.exchange, opened.rates
         started = perf_counter()
-        candidates = target(auction, exchange, profile, index, rates, opened.now_s, self._candidates_per_slot)
-        targeted = perf_counter()
-        took["target"](targeted - started)
-        if not candidates:
-            return self._refuse(auction, NoBidReason.NO_CAMPAIGN, exchange)
-        opened.candidates = candidates
-        rows = features(candidates, auction, exchange, profile, rates, opened.now_s, as_csv=self._as_csv)
+        if opened.lookup is not None:
+            opened.profile = opened.lookup.result()
+        index, wanted = opened.compiled.index, self._candidates_per_slot
+        opened.candidates = target(auction, exchange, opened.profile, index, rates, opened.now_s, wanted)
+        self.took["target"](perf_counter() - started)
+        return None if opened.candidates else self._refuse(auction, NoBidReason.NO_CAMPAIGN, exchange)
+
+    def ask(self, opened: Open) -> None:
+        """Features; then the model is asked, which calls `opened.scored`."""
+        auction, exchange, candidates, rates = opened.auction, opened.exchange, opened.candidates, opened.rates
+        started = perf_counter()
+        rows = features(candidates, auction, exchange, opened.profile, rates, opened.now_s, as_csv=self._as_csv)
         opened.waiting_since_s = ready = perf_counter()
-        took["features"](ready - targeted)
+        self.took["features"](ready - started)
         priors = [candidate.campaign.prior for candidate in candidates]
         self._scorer.ask(rows, priors, opened.deadline_s - ENCODE_RESERVE_S, opened.scored)
-        return None
 
-    def finish(self, opened: Open, scores: Scores) -> Answer:
-        """Price and encode. An answer that would come too late is a no-bid: it would cost the exchange's patience."""
-        auction, exchange, metrics, took = opened.auction, opened.exchange, self._metrics, self.took
-        if self._clock() >= opened.deadline_s:
-            metrics.late_answer(exchange.name)
+    def price(self, opened: Open) -> Answer | None:
+        """An answer that would come too late is a no-bid: it would cost the exchange's patience."""
+        auction, exchange, scores = opened.auction, opened.exchange, opened.scores
+        if scores is None or self._clock() >= opened.deadline_s:
+            self._metrics.late_answer(exchange.name)
             return self._refuse(auction, NoBidReason.INSUFFICIENT_TIME, exchange)
         started = perf_counter()
-        bids, reason = price(opened.candidates, scores.values, auction, exchange, opened.rates)
-        priced = perf_counter()
-        took["price"](priced - started)
-        if reason is not None:
-            return self._refuse(auction, reason, exchange)
-        encoded = opened.compiled.encoder.answer(auction, bids, exchange)
-        took["encode"](perf_counter() - priced)
+        opened.bids, reason = price(opened.candidates, scores.values, auction, exchange, opened.rates)
+        self.took["price"](perf_counter() - started)
+        return None if reason is None else self._refuse(auction, reason, exchange)
+
+    def encode(self, opened: Open) -> Answer:
+        """The bids as the exchange wants them."""
+        auction, exchange, metrics = opened.auction, opened.exchange, self._metrics
+        started = perf_counter()
+        encoded = opened.compiled.encoder.answer(auction, opened.bids, exchange)
+        self.took["encode"](perf_counter() - started)
         for refusal in encoded.refused:
             metrics.refused(refusal)
         if not encoded.bids:  # the exchange's profile allows none of them

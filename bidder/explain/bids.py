@@ -9,18 +9,17 @@ from typing import Any
 
 import orjson
 
-from bidder.domain import MICROS, Bid, Candidate, Profile, Rates, Scores
+from bidder.domain import MICROS, Bid, Candidate, Rates
 from bidder.pipeline import Answer, Open
 from bidder.stages.features import FEATURES, candidate_values, context_values, slot_values
 from bidder.stages.floors import floor_of
 from bidder.stages.price import bid_currency, price_micros, value_micros
 
 
-def explain_candidates(
-    opened: Open, profile: Profile | None, scores: Scores | None, answer: Answer
-) -> list[dict[str, Any]]:
+def explain_candidates(opened: Open, answer: Answer) -> list[dict[str, Any]]:
     """One entry a candidate, in the order of the model's rows."""
-    auction, exchange, rates = opened.auction, opened.exchange, opened.rates
+    auction, exchange, rates, profile = opened.auction, opened.exchange, opened.rates, opened.profile
+    scores = opened.scores
     context = context_values(auction, exchange, profile, opened.now_s) if opened.candidates else ()
     bids = _bids_in(answer)
     own = [candidate.campaign.currency for candidate in opened.candidates]

@@ -15,11 +15,11 @@ from typing import Any
 
 from msgspec import Struct
 
-from bidder.domain import Auction, Exchange, NoBid, Profile, Rates, Scores
+from bidder.domain import Auction, Exchange, NoBid, Profile, Rates
 from bidder.explain.bids import explain_candidates
 from bidder.explain.funnel import explain_targeting
 from bidder.metrics import Metrics
-from bidder.pipeline import Answer, CurrentCatalog, Open, Pipeline, Scorer
+from bidder.pipeline import Answer, Arrival, CurrentCatalog, Open, Pipeline, Scorer
 from bidder.stages.privacy import NO_VENDOR, Policy
 from bidder.stages.supply import DEFAULT_POLICY, SupplyPolicy
 from bidder.state.profiles import ProfileStore
@@ -75,15 +75,15 @@ class Explainer:
         report: Report = {"exchange": exchange.name, "request": _decoded(trace, answer)}
         opened = trace.opened
         if opened is not None:
-            profile = opened.profile if isinstance(opened.profile, Profile) else None
+            profile = opened.profile
             report["profile"] = _profile(opened.auction, profile)
             report["slots"] = slots = []
             for slot in explain_targeting(opened, profile, self._candidates_per_slot):
                 slots.append(slot)
                 await asyncio.sleep(0)  # bids go first
-            report["candidates"] = explain_candidates(opened, profile, trace.scores, answer)
-            if trace.scores is not None:
-                report["scores"] = {"source": trace.scores.source, "variant": trace.scores.variant}
+            report["candidates"] = explain_candidates(opened, answer)
+            if opened.scores is not None:
+                report["scores"] = {"source": opened.scores.source, "variant": opened.scores.variant}
         report["answer"] = {"status": answer.status, "outcome": answer.outcome, "body": answer.body.decode()}
         return report
 
@@ -93,19 +93,14 @@ class _Trace(Pipeline):
 
     arrived_s = 0.0
     opened: Open | None = None
-    scores: Scores | None = None
     no_bid: NoBid | None = None
 
-    def begin(self, body: bytes, exchange: Exchange, arrived_s: float) -> Open | Answer:
-        self.arrived_s = arrived_s
-        opened = super().begin(body, exchange, arrived_s)
+    def begin(self, arrival: Arrival) -> Open | Answer:
+        self.arrived_s = arrival.arrived_s
+        opened = super().begin(arrival)
         if isinstance(opened, Open):
             self.opened = opened
         return opened
-
-    def finish(self, opened: Open, scores: Scores) -> Answer:
-        self.scores = scores
-        return super().finish(opened, scores)
 
     def _no_bid(self, no_bid: NoBid, exchange: Exchange, *, test: bool = False) -> Answer:
         self.no_bid = no_bid

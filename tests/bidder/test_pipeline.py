@@ -11,7 +11,7 @@ import pytest
 
 from bidder.domain import Exchange, Profile, Rates, Rows, Scores
 from bidder.metrics import Metrics
-from bidder.pipeline import ENCODE_RESERVE_S, MAX_TMAX_MS, Answer, Compiled, Pipeline, fresh_clock
+from bidder.pipeline import ENCODE_RESERVE_S, MAX_TMAX_MS, Answer, Arrival, Compiled, Pipeline, fresh_clock
 from bidder.stages.encode import Encoder
 from bidder.stages.target import compile_index
 from bidder.state.profiles import LookupCounts
@@ -161,10 +161,11 @@ async def test_scores_that_come_too_late_are_no_bid(
     model = Model()
     model.holds = True
     answers: list[Answer] = []
-    make_pipeline(model).start(make_body(), exchange, 1000.0, answers.append)
+    make_pipeline(model).take([Arrival(make_body(), exchange, 1000.0, answers.append)])
     assert answers == []
     clock.now_s = 1000.091
     model.held[0](Scores([0.01], "sagemaker"))
+    await asyncio.sleep(0)
     assert [answer.status for answer in answers] == [204]
     assert metrics.no_bids["insufficient_time"] == 1
     assert metrics.late_answers == {"generic": 1}
@@ -187,8 +188,9 @@ async def test_scores_that_cannot_be_used_are_a_no_bid(
     model = Model()
     model.holds = True
     answers: list[Answer] = []
-    make_pipeline(model).start(make_body(), exchange, 1000.0, answers.append)
+    make_pipeline(model).take([Arrival(make_body(), exchange, 1000.0, answers.append)])
     model.held[0](Scores([], "sagemaker"))
+    await asyncio.sleep(0)
     assert [answer.status for answer in answers] == [204]
     assert metrics.no_bids["technical_error"] == 1
     assert "a bid failed" in caplog.text

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Iterable
 
 import pytest
 
 from bidder.domain import Exchange
 from bidder.metrics import Metrics
-from bidder.pipeline import NO_CONTENT, Answer
+from bidder.pipeline import NO_CONTENT, Answer, Arrival
+from bidder.rounds import GROUP
 from bidder.server.body import BodyError
 from bidder.server.headers import Asked
 from bidder.server.lane import Lane
@@ -18,14 +20,16 @@ class Pipeline:
     """Answers at once, and remembers what it was given."""
 
     def __init__(self) -> None:
-        self.bodies: list[bytes] = []
+        self.groups: list[list[bytes]] = []
 
-    def start(self, body: bytes, exchange: Exchange, arrived_s: float, answered: Callable[[Answer], None]) -> None:
-        self.bodies.append(body)
-        answered(NO_CONTENT)
+    def take(self, arrivals: Iterable[Arrival]) -> None:
+        group = list(arrivals)
+        self.groups.append([arrival.body for arrival in group])
+        for arrival in group:
+            arrival.answered(NO_CONTENT)
 
 
-class Lag:
+class Clock:
     now_s = 0.0
 
     def __call__(self) -> float:
@@ -37,9 +41,9 @@ def metrics() -> Metrics:
     return Metrics(["generic", "slow"])
 
 
-def lane_of(pipeline: Pipeline, metrics: Metrics, lag: Lag, max_in_flight: int = 2) -> Lane:
+def lane_of(pipeline: Pipeline, metrics: Metrics, clock: Clock, max_in_flight: int = 2) -> Lane:
     exchanges = {name: Exchange(name, default_tmax_ms=tmax) for name, tmax in (("generic", 100), ("slow", 1000))}
-    return Lane(pipeline, exchanges, metrics, max_body_bytes=100, max_in_flight=max_in_flight, lag=lag)  # type: ignore[arg-type]
+    return Lane(pipeline, exchanges, metrics, max_body_bytes=100, max_in_flight=max_in_flight, clock=clock)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("path", "name"), [("/openrtb2/bid", "generic"), ("/openrtb2/bid/", "generic")])
@@ -51,23 +55,38 @@ def test_a_path_names_an_exchange(path: str, name: str) -> None:
     assert Lane.name_of("/healthz") is None
 
 
-def test_a_turn_of_the_loop_that_lasts_sheds_what_it_has_read(metrics: Metrics) -> None:
+async def test_what_has_waited_too_long_is_shed(metrics: Metrics) -> None:
     """By the exchange's own usual time; nothing of the request is looked at."""
-    pipeline, lag, answers = Pipeline(), Lag(), list[Answer]()
-    lane = lane_of(pipeline, metrics, lag)
-    generic, slow = lane.stop("generic", "POST"), lane.stop("slow", "POST")
-    lag.now_s = 0.06
-    refused = lane.start(b"not gzip", Asked(gzipped=True), generic, 0.0, answers.append)
-    assert refused is not None
-    assert (refused.status, refused.outcome, pipeline.bodies) == (204, "overload", [])
-    assert metrics.no_bids["overload"] == 1
-    assert lane.start(b"{}", Asked(), slow, 0.0, answers.append) is None
-    assert (pipeline.bodies, answers) == ([b"{}"], [NO_CONTENT])
+    pipeline, clock, answers = Pipeline(), Clock(), list[Answer]()
+    lane = lane_of(pipeline, metrics, clock)
+    for name in ("generic", "slow"):
+        assert lane.start(b"of " + name.encode(), Asked(), lane.stop(name, "POST"), 0.0, answers.append) is None
+    clock.now_s = 0.06
+    await asyncio.sleep(0)
+    assert pipeline.groups == [[b"of slow"]]
+    assert [answer.outcome for answer in answers] == ["overload", "no_bid"]
+    assert (answers[0].status, metrics.no_bids["overload"]) == (204, 1)
 
 
-def test_bids_under_way_are_counted_and_bounded(metrics: Metrics) -> None:
+async def test_what_comes_in_one_turn_starts_together(metrics: Metrics) -> None:
+    """When the turn is over, in order, in groups of a bounded size; nothing waits for a later turn."""
+    pipeline, answers = Pipeline(), list[Answer]()
+    lane = lane_of(pipeline, metrics, Clock(), max_in_flight=1000)
+    bodies = [b"%d" % number for number in range(GROUP + 3)]
+    for body in bodies:
+        lane.start(body, Asked(), lane.stop("generic", "POST"), 0.0, answers.append)
+    assert pipeline.groups == []
+    await asyncio.sleep(0)
+    assert pipeline.groups == [bodies[:GROUP], bodies[GROUP:]]
+    lane.start(b"later", Asked(), lane.stop("generic", "POST"), 0.0, answers.append)
+    await asyncio.sleep(0)
+    assert pipeline.groups[2:] == [[b"later"]]
+    assert len(answers) == GROUP + 4
+
+
+async def test_bids_under_way_are_counted_and_bounded(metrics: Metrics) -> None:
     """Until `ended`; a body that cannot be read takes no place."""
-    lane = lane_of(Pipeline(), metrics, Lag())
+    lane = lane_of(Pipeline(), metrics, Clock())
     stop = lane.stop("generic", "POST")
     with pytest.raises(BodyError):
         lane.start(b"not gzip", Asked(gzipped=True), stop, 0.0, lambda _: None)

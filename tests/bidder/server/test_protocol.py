@@ -245,7 +245,7 @@ def test_who_does_not_read_is_not_read_from_and_closed(bidder: Any, make_body: B
     answered = series(bidder, 'bidder_requests_total{exchange="generic",outcome="bid"}')
     before = closed(bidder, "slow")
     several = [{"id": str(n), "banner": {"format": [{"w": 300, "h": 250}]}} for n in range(20)]
-    data = request(make_body(device=DESKTOP, imp=several)) * REQUESTS
+    data = request(make_body(device=DESKTOP, imp=several, tmax=3000)) * REQUESTS
 
     def send(deaf: socket.socket) -> None:
         with suppress(OSError):

@@ -196,6 +196,42 @@ async def test_scores_that_cannot_be_used_are_a_no_bid(
     assert "a bid failed" in caplog.text
 
 
+async def test_auctions_taken_together_end_each_on_its_own(
+    make_pipeline: Make, make_body: Make, make_campaign: Make, exchange: Exchange, metrics: Metrics
+) -> None:
+    """Malformed, without a campaign, with a profile that comes later or fails, and a bid: none harms another."""
+    waiting = [asyncio.get_running_loop().create_future() for _ in range(2)]
+    lookups = iter(waiting)
+    profiles = Profiles()
+    profiles.lookup = lambda keys, deadline_s: next(lookups)  # type: ignore[method-assign]
+    pipeline = make_pipeline(Model(), profiles, [make_campaign("anyone"), make_campaign("there")])
+    bodies = {
+        "malformed": b"{",
+        "no campaign": make_body(imp=[{"id": "1", "banner": {"format": [{"w": 1, "h": 1}]}}]),
+        "later": make_body(id="later", user={"buyeruid": "u-1"}),
+        "fails": make_body(id="fails", user={"buyeruid": "u-2"}),
+        "bid": make_body(id="bid"),
+    }
+    answers: dict[str, list[Answer]] = {name: [] for name in bodies}
+    pipeline.take([Arrival(body, exchange, 1000.0, answers[name].append) for name, body in bodies.items()])
+    await asyncio.sleep(0)
+    assert {name: [each.status for each in got] for name, got in answers.items()} == {
+        "malformed": [400],
+        "no campaign": [204],
+        "later": [],
+        "fails": [],
+        "bid": [200],
+    }
+    waiting[0].set_result(None)
+    waiting[1].set_exception(RuntimeError("out of order"))
+    for _ in ("told of the profiles", "targeted", "scored", "answered"):
+        await asyncio.sleep(0)
+    assert orjson.loads(answers["later"][0].body)["id"] == "later"
+    assert answers["fails"][0].status == 204
+    assert metrics.no_bids["technical_error"] == 1
+    assert [len(got) for got in answers.values()] == [1] * len(bodies)
+
+
 async def test_a_profile_that_fails_is_a_no_bid(
     make_pipeline: Make, make_body: Make, exchange: Exchange, metrics: Metrics
 ) -> None:

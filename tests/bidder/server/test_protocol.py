@@ -123,7 +123,7 @@ def test_pipelined_requests_are_answered_in_their_order(raw: socket.socket, make
 def test_many_pipelined_requests_are_all_answered(raw: socket.socket, make_body: Body) -> None:
     """More than one read of the socket holds, while the client reads slowly: order and number are kept."""
     count = 400
-    data = b"".join(request(make_body(id=f"auction-{n}", device=DESKTOP)) for n in range(count))
+    data = b"".join(request(make_body(id=f"auction-{n}", device=DESKTOP, tmax=3000)) for n in range(count))
     sender = threading.Thread(target=raw.sendall, args=(data,))
     sender.start()
     got = answers(raw, count)

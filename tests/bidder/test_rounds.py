@@ -1,0 +1,51 @@
+"""What comes in one turn of the loop is taken together when it is over."""
+
+from __future__ import annotations
+
+import asyncio
+
+from bidder.rounds import GROUP, Round
+
+
+async def test_a_round_is_over_with_the_turn() -> None:
+    """All that was added, in order; nothing before, and nothing twice."""
+    groups: list[list[int]] = []
+    numbers = Round(groups.append)
+    assert not numbers
+    for number in range(3):
+        numbers.add(number)
+    assert numbers
+    assert groups == []
+    await asyncio.sleep(0)
+    assert groups == [[0, 1, 2]]
+    await asyncio.sleep(0)
+    assert groups == [[0, 1, 2]]
+    assert not numbers
+
+
+async def test_groups_are_bounded() -> None:
+    """The last one holds the rest."""
+    groups: list[list[int]] = []
+    numbers = Round(groups.append)
+    for number in range(2 * GROUP + 1):
+        numbers.add(number)
+    await asyncio.sleep(0)
+    assert [len(group) for group in groups] == [GROUP, GROUP, 1]
+    assert [number for group in groups for number in group] == list(range(2 * GROUP + 1))
+
+
+async def test_what_is_added_meanwhile_has_the_next_round() -> None:
+    """So that no round goes on for ever."""
+    groups: list[list[str]] = []
+
+    def take(group: list[str]) -> None:
+        groups.append(group)
+        if len(groups) < 3:
+            words.add("again")
+
+    words = Round(take)
+    words.add("first")
+    await asyncio.sleep(0)
+    assert groups == [["first"]]
+    await asyncio.sleep(0)
+    assert groups == [["first"], ["again"]]

@@ -114,6 +114,7 @@ class Open:
     scores: Scores | None = None
     bids: list[Bid] = field(default_factory=list)
     waiting_since_s: float = 0.0  # on the performance counter: for the profile, then for the scores
+    is_over: bool = False  # whoever still comes with something for it is late
 
     def profiled(self, _: asyncio.Future[Profile | None]) -> None:
         """Goes on with the profile, or without one where it did not come in time."""
@@ -122,6 +123,8 @@ class Open:
 
     def scored(self, scores: Scores) -> None:
         """Goes on with the scores that came for it."""
+        if self.is_over:
+            return
         self.pipeline.took["inference"](perf_counter() - self.waiting_since_s)
         self.scores = scores
         self.pipeline.scored.add(self)
@@ -215,6 +218,7 @@ class Pipeline:
                 if answer is None:
                     left.append(opened)
                 else:
+                    opened.is_over = True
                     ended.append((opened.answered, answer))
             group = left
         for answered, answer in ended:

@@ -181,6 +181,25 @@ async def test_a_failure_inside_is_a_no_bid(
     assert "out of order" in caplog.text
 
 
+async def test_a_model_that_answers_and_fails_is_one_answer(
+    make_pipeline: Make, make_body: Make, exchange: Exchange
+) -> None:
+    """A second one would be taken for that to the connection's next request."""
+
+    class Twice(Model):
+        def ask(self, rows: Rows, *others: Any) -> None:
+            super().ask(rows, *others)
+            raise RuntimeError("out of order")
+
+    model = Twice()
+    model.holds = True
+    answers: list[Answer] = []
+    make_pipeline(model).take([Arrival(make_body(), exchange, 1000.0, answers.append)])
+    model.held[0](Scores([0.01], "sagemaker"))
+    await asyncio.sleep(0)
+    assert [answer.status for answer in answers] == [204]
+
+
 async def test_scores_that_cannot_be_used_are_a_no_bid(
     make_pipeline: Make, make_body: Make, exchange: Exchange, metrics: Metrics, caplog: pytest.LogCaptureFixture
 ) -> None:

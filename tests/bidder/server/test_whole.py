@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from uvicorn.server import ServerState
 
 from bidder.domain import Exchange
 from bidder.metrics import Metrics
-from bidder.pipeline import NO_CONTENT, Answer
+from bidder.pipeline import NO_CONTENT, Answer, Arrival
 from bidder.server import whole
 from bidder.server.lane import Lane
 from bidder.server.patience import Patience, Watch
@@ -68,12 +68,13 @@ class Pipeline:
         self.bodies: list[bytes] = []
         self.waiting: list[Callable[[Answer], None]] | None = None
 
-    def start(self, body: bytes, exchange: Exchange, arrived_s: float, answered: Callable[[Answer], None]) -> None:
-        self.bodies.append(body)
-        if self.waiting is None:
-            answered(Answer(200, b'{"of":"%b"}' % exchange.name.encode(), "bid"))
-        else:
-            self.waiting.append(answered)
+    def take(self, arrivals: Iterable[Arrival]) -> None:
+        for body, exchange, _, answered in arrivals:
+            self.bodies.append(body)
+            if self.waiting is None:
+                answered(Answer(200, b'{"of":"%b"}' % exchange.name.encode(), "bid"))
+            else:
+                self.waiting.append(answered)
 
 
 class Side:
@@ -92,11 +93,23 @@ class Side:
         self.begun = 0  # requests that the parser saw
         self.connection.connection_made(self.wire)  # type: ignore[arg-type]
 
-    def receive(self, block: bytes) -> None:
+    async def receive(self, block: bytes) -> None:
         if not self.wire.closed:
             self.connection.data_received(block)
             self.begun += self.connection._begun
             self.connection._begun = 0
+        await self.turns()
+
+    async def answer(self, answer: Answer) -> None:
+        """To the bid that waits longest."""
+        assert self.pipeline.waiting
+        self.pipeline.waiting.pop(0)(answer)
+        await self.turns()
+
+    async def turns(self) -> None:
+        """Of the loop: bids start at their end, one after the other where a block holds several."""
+        for _ in range(3):
+            await asyncio.sleep(0)
 
     @property
     def seen(self) -> tuple[object, ...]:
@@ -138,7 +151,7 @@ async def test_what_is_plain_never_meets_the_parser(sides: tuple[Side, Side]) ->
         post(body=b""),
     ):
         for side in sides:
-            side.receive(block)
+            await side.receive(block)
     quick, slow = sides
     assert quick.seen == slow.seen
     assert (quick.begun, slow.begun, len(quick.wire.written)) == (0, 10, 10)
@@ -190,7 +203,7 @@ async def test_what_is_not_is_left_to_it(sides: tuple[Side, Side], block: bytes)
     for blocks in ([block, post(*LINES)], [post(*LINES), block, block, post(*LINES)]):
         for each in blocks:
             for side in sides:
-                side.receive(each)
+                await side.receive(each)
         quick, slow = sides
         assert quick.seen == slow.seen
 
@@ -200,13 +213,13 @@ async def test_while_an_answer_is_awaited_the_next_request_waits(sides: tuple[Si
     quick, slow = sides
     for side in sides:
         side.pipeline.waiting = []
-        side.receive(post(*LINES, body=b"1"))
-        side.receive(post(*LINES, body=b"2"))
+        await side.receive(post(*LINES, body=b"1"))
+        await side.receive(post(*LINES, body=b"2"))
         assert side.pipeline.bodies == [b"1"]
         for body in (b"first", b"second"):
-            side.pipeline.waiting.pop()(Answer(200, body, "bid"))
-        side.receive(post(*LINES, body=b"3"))
-        side.pipeline.waiting.pop()(NO_CONTENT)
+            await side.answer(Answer(200, body, "bid"))
+        await side.receive(post(*LINES, body=b"3"))
+        await side.answer(NO_CONTENT)
     assert quick.seen == slow.seen
     assert quick.pipeline.bodies == [b"1", b"2", b"3"]
     assert (quick.begun, slow.begun) == (1, 3)
@@ -216,9 +229,9 @@ async def test_a_bidder_that_stops_closes_after_the_answer(sides: tuple[Side, Si
     """Whether it is under way or has begun to arrive."""
     for side in sides:
         side.pipeline.waiting = []
-        side.receive(post(*LINES))
+        await side.receive(post(*LINES))
         side.connection.shutdown()
-        side.pipeline.waiting.pop()(Answer(200, b"{}", "bid"))
+        await side.answer(Answer(200, b"{}", "bid"))
     assert sides[0].seen == sides[1].seen
     assert sides[0].wire.closed
     assert b"connection: close\r\n" in sides[0].wire.written[0]
@@ -257,9 +270,8 @@ async def test_both_ways_agree_on_whatever_comes(watch: Watch) -> None:
         quick, slow = Side(watch, parser=False), Side(watch, parser=True)
         for _ in range(5):
             block = next(blocks)
-            quick.receive(block)
-            slow.receive(block)
-            await asyncio.sleep(0)
+            await quick.receive(block)
+            await slow.receive(block)
             assert quick.seen == slow.seen, block
         for side in (quick, slow):
             side.connection.connection_lost(None)

@@ -30,6 +30,7 @@ from typing_extensions import get_type_hints, is_typeddict  # noqa: E402
 
 import openrtb_schemas  # noqa: E402
 from bidder.domain import Exchange  # noqa: E402
+from bidder.stages import native  # noqa: E402
 from bidder.stages.decode import read_auction  # noqa: E402
 from bidder.stages.privacy import Policy  # noqa: E402
 from bidder.stages.request import Object  # noqa: E402
@@ -37,7 +38,6 @@ from bidder.stages.supply import SupplyPolicy  # noqa: E402
 from bidder.stages.wire import KINDS as READ  # noqa: E402
 from bidder.stages.wire import NotJsonError, read  # noqa: E402
 from openrtb_schemas import (  # noqa: E402
-    NATIVE_REQUEST,
     BidRequest,
     BidResponse,
     NativeMarkupRequest,
@@ -127,7 +127,12 @@ def _noting(owner: str, kind: type[Object]) -> type[Object]:
     return defstruct(kind.__name__, [], bases=(kind,), namespace={"__getattribute__": look_up})
 
 
-NOTING_KINDS = {kind: (owner, _noting(owner, kind)) for owner, kind in READ.items()}
+NATIVE = {
+    kind.__name__: kind
+    for kind in vars(native).values()
+    if isinstance(kind, type) and issubclass(kind, Object) and kind.__module__ == native.__name__
+}
+NOTING_KINDS = {kind: (owner, _noting(owner, kind)) for owner, kind in (READ | NATIVE).items()}
 
 
 def noting(value: Any) -> Any:
@@ -154,9 +159,9 @@ def note_lookups(body: bytes, *policies: SupplyPolicy) -> None:
 
 
 def note_native_lookups() -> None:
-    """From now on native requests are read into noting dictionaries."""
-    read_native = NATIVE_REQUEST.validate_python
-    NATIVE_REQUEST.validate_python = lambda parsed: Noting.wrap(read_native(parsed), "NativeMarkupRequest")
+    """From now on native requests are read into noting objects."""
+    read_native = native.read_markup
+    native.read_markup = lambda parsed: noting(read_native(parsed))
 
 
 # -- the requests ------------------------------------------------------------------------------------------------------

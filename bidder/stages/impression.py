@@ -1,18 +1,13 @@
 """The impressions of a bid request → `Slot`s, each with the formats it would take.
 
-The rule kept here: what a slot will not take is never lost; a native request that cannot be read makes the slot take
-no native ad.
+The rule kept here: what a slot will not take is never lost. What a native slot asks for is read in `native`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from fractions import Fraction
-from functools import lru_cache
 from math import ceil
 from typing import Any
-
-import orjson
 
 from bidder.domain import (
     MICROS,
@@ -22,14 +17,12 @@ from bidder.domain import (
     Deal,
     DurationFloors,
     MediaOffer,
-    NativeAsset,
-    NativeOffer,
     Pod,
     Slot,
 )
-from bidder.stages.request import Banner, DurFloors, Imp, Media, Metric, Native, Video
+from bidder.stages.native import native_offer
+from bidder.stages.request import Banner, DurFloors, Imp, Media, Metric, Video
 from bidder.stages.request import Deal as DealObject
-from openrtb_schemas import NATIVE_REQUEST, AssetRequest, NativeMarkupRequest
 
 USUAL_ASPECT = (16, 9)
 """Of a player that does not say its size: the window that `boxingallowed` speaks of (§3.2.7)."""
@@ -43,12 +36,6 @@ MAX_COMPANIONS = 16
 
 PLACES = {0: frozenset({1, -1}), 1: frozenset({1}), -1: frozenset({-1}), 2: frozenset({1, -1})}
 """By `slotinpod`: the first and last places of a pod that it may mean (AdCOM, slot position in pod)."""
-
-MAX_REMEMBERED = 4096
-"""Characters of a native request that is remembered; usual are 300 to 1,500."""
-
-Wants = tuple[tuple[NativeAsset, ...], str, bool, tuple[tuple[int, frozenset[int]], ...], bool]
-"""Of a native request: the assets, its version or "", whether it is wrapped, the event trackers, `privacy`."""
 
 MOST_MONEY = 1e15
 """Currency units; a floor above it is as good as any."""
@@ -108,7 +95,7 @@ def _slot(imp: Imp) -> Slot:
         None if (banner := imp.banner) is None else _banner(banner),
         None if (video := imp.video) is None else _media(video, video),
         None if (audio := imp.audio) is None else _media(audio),
-        None if (native := imp.native) is None else _native(native),
+        None if (native := imp.native) is None else native_offer(native),
         micros(imp.bidfloor),
         "USD" if currency is None else currency.upper(),
         _deals(pmp.deals) if pmp is not None and pmp.deals else (),
@@ -266,73 +253,3 @@ def _pod(media: Media, video: Video) -> Pod | None:
     if pod.is_dynamic:
         pod.open_places = PLACES.get(pod.place, NO_CODES)
     return pod
-
-
-def _native(native: Native) -> NativeOffer | None:
-    """Source: §3.2.9, Native 1.2 §4. A request that cannot be read, or asks for no asset, offers nothing."""
-    raw = native.request
-    if isinstance(raw, str) and len(raw) <= MAX_REMEMBERED:
-        wanted = _remembered_wants(raw)
-    else:
-        wanted = _wants(raw)
-    if wanted is None:
-        return None
-    assets, version, wrapped, trackers, privacy = wanted
-    version = version or native.ver or "1.2"
-    return NativeOffer(assets, version, wrapped, native.api or NO_CODES, native.battr or NO_CODES, trackers, privacy)
-
-
-def _wants(raw: str | dict[str, Any]) -> Wants | None:
-    try:
-        parsed = orjson.loads(raw) if isinstance(raw, str) else raw
-        markup: NativeMarkupRequest = NATIVE_REQUEST.validate_python(parsed)
-    except ValueError:
-        return None
-    assets = tuple(_asset(asset) for asset in markup["assets"])
-    if not assets:
-        return None
-    trackers = tuple((tracker["event"], _codes(tracker.get("methods"))) for tracker in markup.get("eventtrackers", ()))
-    return assets, markup.get("ver", ""), "assets" not in parsed, trackers, markup.get("privacy") == 1
-
-
-_remembered_wants = lru_cache(maxsize=1024)(_wants)
-"""A placement sends the same text each time: saves 12 µs a known one. Its assets are shared: auctions read only."""
-
-
-def _asset(asset: AssetRequest) -> NativeAsset:
-    number, required = asset["id"], asset.get("required", 0) == 1
-    if (title := asset.get("title")) is not None:
-        return NativeAsset(number, required, "title", max_length=title["len"])
-    if (image := asset.get("img")) is not None:
-        return NativeAsset(
-            number,
-            required,
-            "image",
-            type=image.get("type", 0),
-            width=image.get("w", 0),
-            height=image.get("h", 0),
-            min_width=image.get("wmin", 0),
-            min_height=image.get("hmin", 0),
-            mimes=_texts(image.get("mimes")),
-        )
-    if (data := asset.get("data")) is not None:
-        return NativeAsset(number, required, "data", type=data["type"], max_length=data.get("len", 0))
-    if (video := asset.get("video")) is not None:
-        return NativeAsset(
-            number,
-            required,
-            "video",
-            mimes=_texts(video["mimes"]),
-            min_duration_s=video["minduration"],
-            max_duration_s=video["maxduration"],
-            protocols=_codes(video["protocols"]),
-        )
-    return NativeAsset(number, required, "unknown")
-
-
-def _texts(values: Iterable[str] | None) -> frozenset[str]:
-    return frozenset(values) if values else NOTHING
-
-
-def _codes(values: Iterable[int] | None) -> frozenset[int]:
-    return frozenset(values) if values else NO_CODES

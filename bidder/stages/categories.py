@@ -11,7 +11,7 @@ Technology Laboratory, CC BY 3.0 (data/category_parents.json). Content Taxonomy 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib.resources import files
 from types import MappingProxyType
@@ -19,15 +19,13 @@ from types import MappingProxyType
 import orjson
 
 from bidder.domain import Campaign
-from bidder.stages.tables import Kept, Masks
+from bidder.stages.bitmaps import without
+from bidder.stages.tables import MAX_SET, Kept, KeptOfSets, Masks
 
 CONTENT_1 = "content-1"
 """Content Taxonomy 1.0, whose ids name their parents."""
 
 _IAB = frozenset({"IAB", "Iab", "iab"})
-
-MAX_KEPT = 64
-"""Categories of a list that is remembered between requests."""
 
 KEPT_LISTS = 256
 KEPT_CATEGORIES = 512
@@ -169,45 +167,57 @@ def labels_by(family: str, bits_by_category: Mapping[str, Sequence[int]]) -> tup
 class Categories:
     """Which campaigns a request's block and allow lists of categories let through."""
 
-    __slots__ = ("_allowed", "_not_blocked", "suitable_for_children")
+    __slots__ = ("_allowed", "_blocked", "suitable_for_children")
 
-    def __init__(self, families: Iterable[Labels], suitable_for_children: int) -> None:
+    def __init__(self, families: Iterable[Labels], suitable_for_children: int, everyone: int) -> None:
         by_name = {labels.family: labels for labels in families}
         self.suitable_for_children = suitable_for_children
-        # Publishers send the same list again and again: 10 µs saved for one of 20. A hostile list is not kept.
-        # What a list lets through, each of its categories does. Saves 12 µs for a list of 9 that was not kept.
-        by_category: Kept[tuple[int, str], int] = Kept(partial(_not_blocked_by, by_name), KEPT_CATEGORIES)
-        self._not_blocked: Kept[_Listed, int] = Kept(partial(_not_blocked, by_category), KEPT_LISTS)
+        # Publishers send the same list again and again.
+        self._blocked = {
+            family: KeptOfSets(_blocked_in(family, by_name, everyone), KEPT_LISTS) for family in (*FAMILIES, "")
+        }
         self._allowed: Kept[_Listed, int] = Kept(partial(_allowed, by_name), KEPT_LISTS)
 
-    def not_blocked(self, taxonomy: int, blocked: frozenset[str]) -> int:
-        """The campaigns with a label in the block list's family, and none in it or below. `blocked` holds something."""
-        kept = self._not_blocked
-        return kept.make((taxonomy, blocked)) if len(blocked) > MAX_KEPT else kept[taxonomy, blocked]
+    def blocked(self, taxonomy: int, blocked: frozenset[str]) -> int:
+        """The campaigns without a label in the block list's family, or with one in it or below. `blocked` holds
+        something."""
+        return self._blocked[FAMILY_OF.get(taxonomy, "")][blocked]
 
     def allowed(self, taxonomy: int, allowed: frozenset[str]) -> int:
         """The campaigns whose categories, in the list's family, all are on it, or below. `allowed` is not empty."""
         kept = self._allowed
-        return kept.make((taxonomy, allowed)) if len(allowed) > MAX_KEPT else kept[taxonomy, allowed]
+        return kept.make((taxonomy, allowed)) if len(allowed) > MAX_SET else kept[taxonomy, allowed]
 
 
-def _not_blocked(by_category: Mapping[tuple[int, str], int], listed: _Listed) -> int:
-    taxonomy, blocked = listed
+def _blocked_in(stated: str, families: Mapping[str, Labels], everyone: int) -> Callable[[frozenset[str]], int]:
+    """Whom a block list in a family blocks. Each of its categories blocks the unlabelled, and most nobody else."""
+    unlabelled = without(everyone, families[stated].labelled) if stated in families else everyone
+
+    def blocked_by(category: str) -> int:
+        blocked = without(everyone, _not_blocked_by(families, stated, category))
+        return unlabelled if blocked == unlabelled else blocked
+
+    by_category: Kept[str, int] = Kept(blocked_by, KEPT_CATEGORIES)
+
+    def blocked(categories: frozenset[str]) -> int:
+        mask = unlabelled
+        for category in categories:
+            blocked = by_category[category]
+            if blocked is not unlabelled:
+                mask |= blocked
+        return mask
+
+    return blocked
+
+
+def _not_blocked_by(families: Mapping[str, Labels], stated: str, category: str) -> int:
     mask = -1
-    for category in blocked:
-        mask &= by_category[taxonomy, category]
-    return mask
-
-
-def _not_blocked_by(families: Mapping[str, Labels], listed: tuple[int, str]) -> int:
-    taxonomy, category = listed
-    mask = -1
-    for name, categories in _by_family(taxonomy, (category,)).items():
+    for name, categories in _by_family(stated, (category,)).items():
         family = families.get(name)
         if family is None:
             return 0
         mask &= family.labelled & ~family.below.any_of_many(categories)
-    if taxonomy == 1:
+    if stated == CONTENT_1:
         # What is no id of Content Taxonomy 1.0 may be one of any other: it blocks wherever it is known.
         strange = category.strip()
         for family in families.values() if strange[:3] not in _IAB else ():
@@ -219,13 +229,12 @@ def _allowed(families: Mapping[str, Labels], listed: _Listed) -> int:
     taxonomy, allowed = listed
     name = FAMILY_OF.get(taxonomy, "")
     family = families.get(name)
-    return family.within(_by_family(taxonomy, allowed)[name]) if family is not None else 0
+    return family.within(_by_family(name, allowed)[name]) if family is not None else 0
 
 
-def _by_family(taxonomy: int, categories: Iterable[str]) -> Mapping[str, Sequence[str]]:
-    """The listed categories by family: that of `taxonomy`, always, and Content Taxonomy 1.0 for "IAB…", which no other
+def _by_family(stated: str, categories: Iterable[str]) -> Mapping[str, Sequence[str]]:
+    """The listed categories by family: the stated one, always, and Content Taxonomy 1.0 for "IAB…", which no other
     taxonomy has as an id, while `cattax` often is wrong. One without a table is named "", as no campaign's is."""
-    stated = FAMILY_OF.get(taxonomy, "")
     grouped: dict[str, list[str]] = {stated: []}
     for category in map(str.strip, categories):
         if category[:3] in _IAB:

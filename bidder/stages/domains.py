@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from bidder.domain import Campaign
-from bidder.stages.tables import Kept, Masks
+from bidder.stages.tables import KeptOfSets, Masks
 
 MAX_KEPT = 512
 """Domains of a list that is remembered between requests."""
@@ -65,20 +65,20 @@ class Advertisers:
             mask = by_name.any_of_many(domains)
             return mask if _plain(domains) else mask | by_name.any_of_many(map(bare_domain, domains))
 
-        self._kept: Kept[frozenset[str], int] = Kept(blocked, KEPT_LISTS)
+        self._kept: KeptOfSets[int] = KeptOfSets(blocked, KEPT_LISTS, MAX_KEPT)
 
     def blocked(self, domains: frozenset[str]) -> int:
         """The campaigns that advertise for one of `domains`, or for one below it. `domains`: as the request spells
         them, but in lower case."""
-        # A publisher's list is the same in all its requests, and may be long. A hostile one is not kept.
-        return self._kept.make(domains) if len(domains) > MAX_KEPT else self._kept[domains]
+        # A publisher's list is the same in all its requests, and may be long.
+        return self._kept[domains]
 
 
 def _plain(domains: frozenset[str]) -> bool:
     """Whether all are spelt as `_names` has them. One look at the whole list costs a tenth of cleaning each entry."""
     joined = f",{','.join(domains)},"
-    without_blanks = joined.isascii() and len(joined.split(None, 1)) == 1
-    return without_blanks and not any(odd in joined for odd in _ODD)
+    usual = joined.isascii() and not joined.encode().translate(None, _USUAL)
+    return usual and ",." not in joined and ".," not in joined
 
 
-_ODD = ("/", ":", "@", "?", "#", "*", ",.", ".,")
+_USUAL = b"abcdefghijklmnopqrstuvwxyz0123456789-_.,"

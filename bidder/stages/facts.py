@@ -47,15 +47,15 @@ def _place(country: str, region: str, metro: str, city: str, zip_: str) -> Named
 
 
 def _device(device_type: int, os: str, os_version: str) -> Named:
-    return {"device_type": (device_type,), "os": (os,), "version": (os, os_version)}
+    return {"device_type": (str(device_type),), "os": (os,), "version": (os, os_version)}
 
 
 def _connection(connection_type: int, carrier: str, language: str) -> Named:
-    return {"connection_type": (connection_type,), "carrier": (carrier,), "language": (language,)}
+    return {"connection_type": (str(connection_type),), "carrier": (carrier,), "language": (language,)}
 
 
 def _moment(exchange: str, hour: int) -> Named:
-    return {"exchange": (exchange,), "hour": (hour,)}
+    return {"exchange": (exchange,), "hour": (str(hour),)}
 
 
 GROUPS: tuple[Callable[..., Named], ...] = (_inventory, _place, _device, _connection, _moment)

@@ -106,7 +106,8 @@ class Shard:
             Labels(family, masks(f"own {family}"), masks(f"below {family}"), masks(f"labelled {family}").of("yes"))
             for family in FAMILIES
         ]
-        self.ad_categories = Categories([each for each in labels if each.below], masks("for children").of("yes"))
+        suitable = masks("for children").of("yes")
+        self.ad_categories = Categories([each for each in labels if each.below], suitable, everyone)
         self.roadblocks = masks("road-block").of("yes")
         self.uncapped = without(everyone, masks("capped").of("yes"))
         self.maxima = Maxima(masks("maximum"), parts.floors.currencies, self.limit)
@@ -151,7 +152,7 @@ class Shard:
         if auction.coppa:
             mask &= self.ad_categories.suitable_for_children
         if auction.blocked_categories:
-            mask &= self.ad_categories.not_blocked(auction.category_taxonomy, auction.blocked_categories)
+            mask = without(mask, self.ad_categories.blocked(auction.category_taxonomy, auction.blocked_categories))
         if auction.blocked_domains:
             mask = without(mask, self.advertisers.blocked(auction.blocked_domains))
         if auction.blocked_bundles:
@@ -244,7 +245,7 @@ def _taking(
     name: str, everyone: int, included: Masks | None, avoided: Masks | None, limit: int
 ) -> Callable[[Any], int]:
     """Who takes these values of a dimension."""
-    any_of = _any_known if name in MANY else _any
+    any_of = _any_kept if name in MANY else _any
     asking = None if included is None else any_of(included, limit)
     avoiding = None if avoided is None else any_of(avoided, limit)
 
@@ -257,17 +258,17 @@ def _taking(
 
 
 def _any(masks: Masks, limit: int) -> Callable[[Values], int]:
-    return masks.any_of
+    return masks.any_of_many
 
 
-def _any_known(masks: Masks, limit: int) -> Callable[[Values], int]:
+def _any_kept(masks: Masks, limit: int) -> Callable[[Values], int]:
     """The same for `MANY` values: what each of those that are known lets through is kept."""
     named, by_value, anywhere = masks.table.those_named, Kept(masks.of, limit), masks.anywhere
 
-    def any_known(values: Values) -> int:
+    def any_kept(values: Values) -> int:
         mask = anywhere
         for value in named(values):
             mask |= by_value[value]
         return mask
 
-    return any_known
+    return any_kept

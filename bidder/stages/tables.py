@@ -167,12 +167,16 @@ class Kept(dict[K, V], Generic[K, V]):
 
 
 class KeptOfSets(Kept[frozenset[str], V]):
-    """The same of sets; what was made for a large one is not kept."""
+    """The same of sets; what was made for one of more than `most` values is not kept."""
 
-    __slots__ = ()
+    __slots__ = ("_most",)
+
+    def __init__(self, make: Callable[[frozenset[str]], V], limit: int, most: int = MAX_SET) -> None:
+        super().__init__(make, limit)
+        self._most = most
 
     def keep(self, key: frozenset[str], value: V) -> V:
-        return value if len(key) > MAX_SET else super().keep(key, value)
+        return value if len(key) > self._most else super().keep(key, value)
 
 
 class Masks:

@@ -70,8 +70,7 @@ class Candidate(Struct, gc=False):
         return self.deal is not None and self.deal.guaranteed
 
 
-@dataclass(slots=True)
-class Rows:
+class Rows(Struct, gc=False):
     """The model's input for one auction: `count` rows, one a candidate, in the candidates' order.
 
     `body` holds them joined: CSV lines, each ending in a newline, or row-major little-endian float32."""
@@ -80,8 +79,7 @@ class Rows:
     body: bytes
 
 
-@dataclass(slots=True)
-class Scores:
+class Scores(Struct, gc=False):
     """The model's output: for each row the probability (0..1) of the campaign's goal event."""
 
     values: Sequence[float]

@@ -13,9 +13,10 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Iterable
-from heapq import heappop, heappush
 from math import inf
 from typing import Protocol
+
+from msgspec import Struct
 
 from bidder.domain import Rows, Scores
 from bidder.inference.connection import Connection, Response
@@ -39,6 +40,7 @@ logger = logging.getLogger(__name__)
 
 _SLACK_S = 0.001  # timers of the event loop are that coarse
 _HEADER_BYTES = 256  # an NPY header's room in a request body
+_NO_SLOT = "the deadline passed while waiting for a slot"
 
 
 class Asker(Protocol):
@@ -58,34 +60,22 @@ class _Nobody:
 
 
 _NOBODY = _Nobody()
-_NO_ROWS = Rows(0, b"")
+_CLOSED, _SUCCESS = State.CLOSED, Outcome.SUCCESS
 
 
-class Member:
-    """One auction's rows in the queue or in a batch. `done`: its asker was told, or has left. `count`: of its rows."""
+class Member(Struct):
+    """One auction's rows in the queue or in a batch. `done`: its asker was told, or has left."""
 
-    __slots__ = ("asker", "batch", "count", "deadline_s", "done", "rows")
-
-    def __init__(self, rows: Rows, deadline_s: float, asker: Asker) -> None:
-        self.rows = rows
-        self.count = rows.count
-        self.deadline_s = deadline_s
-        self.asker = asker
-        self.done = False
-        self.batch: Batch | None = None
+    rows: Rows
+    deadline_s: float
+    asker: Asker
+    done: bool = False
 
     def end(self) -> Asker:
-        """Whom to tell, now. The heap of deadlines keeps the member until its own comes; what the auction has does not
-        stay with it, so that its memory is the next one's, and no collector walks it (3 % of a bid's CPU time)."""
+        """Whom to tell, now. Its batch may go on without it; what the auction has is let go."""
         asker = self.asker
-        self.done, self.asker, self.rows = True, _NOBODY, _NO_ROWS
+        self.done, self.asker = True, _NOBODY
         return asker
-
-    def tell(self, scores: Scores) -> None:
-        try:
-            self.end().scored(scores)
-        except Exception:  # an asker's bug must not reach its neighbours in the batch
-            logger.exception("an auction could not take its scores")
 
 
 class Waiting:
@@ -106,17 +96,17 @@ class Waiting:
 
 
 class Batch:
-    """One call: its members' rows in order. `pending` members have not passed their deadline yet."""
+    """One call: its members' rows in order. `due_s`: when the first of those that still wait has to be told."""
 
     __slots__ = (
         "_batcher",
         "body",
         "connection",
         "deadline_s",
+        "due_s",
         "finished",
         "head",
         "members",
-        "pending",
         "resent",
         "rows",
         "sent_s",
@@ -126,16 +116,15 @@ class Batch:
         self._batcher = batcher
         self.members = members
         self.rows = rows
-        self.pending = len(members)
         self.sent_s = now_s
-        self.deadline_s = max([member.deadline_s for member in members])
+        deadlines = [member.deadline_s for member in members]
+        self.due_s = min(deadlines)
+        self.deadline_s = max(deadlines)
         self.head = b""
         self.body = b""
         self.resent = False
         self.finished = False
         self.connection: Connection | None = None
-        for member in members:
-            member.batch = self
 
     def answered(self, response: Response) -> bool:
         return self._batcher.answered(self, response)
@@ -144,7 +133,7 @@ class Batch:
         self._batcher.failed(self, error)
 
     def finish(self) -> list[Member]:
-        """The members, which it holds no longer: they know their batch, and a circle would wait for the collector."""
+        """The members, which it holds no longer: what an auction has is let go as soon as it was told."""
         members, self.members = self.members, []
         self.finished, self.head, self.body = True, b"", b""
         return members
@@ -180,7 +169,8 @@ class Batcher:
         self._max_queue = max_queue
         self._patience_s = patience_s
         self._queue: deque[Member] = deque()
-        self._deadlines: list[tuple[float, int, Member]] = []  # a heap; the serial keeps equal deadlines in order
+        self._queue_due_s = inf  # no member of the queue has an earlier deadline
+        self._sent: set[Batch] = set()  # at most as many as there are slots
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = inf
         self._is_due = False
@@ -217,18 +207,17 @@ class Batcher:
         """Ask for the scores of `rows`. `asker` is told by `deadline_s` (of `loop.time()`), at the latest; setting
         the member's `done` withdraws the question."""
         member = Member(rows, deadline_s, asker)
-        stats = self.stats
-        stats.submitted += 1
+        self.stats.submitted += 1
         refusal = self._refusal(rows, deadline_s, self._loop.time())
         if refusal is not None:
             self._fail((member,), refusal)
             return member
         self._queue.append(member)
         self._fresh += 1
-        heappush(self._deadlines, (deadline_s, stats.submitted, member))
-        if deadline_s < self._timer_at:
-            self._arm(deadline_s)
-        self._pump_soon()
+        if deadline_s < self._queue_due_s:
+            self._queue_due_s = deadline_s
+        if not self._is_due:
+            self._pump_soon()
         return member
 
     def close(self) -> None:
@@ -241,7 +230,7 @@ class Batcher:
     def _refusal(self, rows: Rows, deadline_s: float, now_s: float) -> InferenceError | None:
         if deadline_s <= now_s:
             return Timeout("the deadline had passed before the call")
-        if self._limiter.refuses(now_s):
+        if self._limiter.state is not _CLOSED and self._limiter.refuses(now_s):
             return BreakerOpen(f"the endpoint is given a rest after: {self.last_error}")
         if len(self._queue) >= self._max_queue:
             return QueueFull(f"{self._max_queue} auctions wait for a free slot")
@@ -272,22 +261,29 @@ class Batcher:
             if not (members and self._send(connection, members, rows, now)):
                 self._limiter.release(Outcome.IGNORE, now)
                 self._pool.put_back(connection)
+        self._watch_queue()
 
     def _take(self, now_s: float) -> tuple[list[Member], int]:
-        """The next batch and its rows: order is kept, what nobody waits for any more is dropped."""
+        """The next batch and its rows: order is kept, who waits no longer is left out, who is too late is told."""
         queue = self._queue
         members: list[Member] = []
+        late: list[Member] = []
         rows = size = 0
         while queue:
             member = queue[0]
-            if not member.done and member.deadline_s > now_s:
-                count, length = member.count, len(member.rows.body)
+            if member.done:
+                pass
+            elif member.deadline_s <= now_s:
+                late.append(member)
+            else:
+                count, length = member.rows.count, len(member.rows.body)
                 if members and (rows + count > self._max_rows or size + length > self._max_bytes):
                     break
                 members.append(member)
                 rows += count
                 size += length
             queue.popleft()
+        self._fail(late, Timeout(_NO_SLOT))
         return members, rows
 
     def _send(self, connection: Connection, members: list[Member], rows: int, now_s: float) -> bool:
@@ -298,6 +294,9 @@ class Batcher:
         except InferenceError as error:
             self._fail(batch.finish(), error)
             return False
+        self._sent.add(batch)
+        if batch.due_s < self._timer_at:
+            self._arm(batch.due_s)
         stats = self.stats
         stats.calls += 1
         stats.call_rows += rows
@@ -315,25 +314,29 @@ class Batcher:
             self.failed(batch, error)
             return not isinstance(error, BadResponse)
         now = self._loop.time()
-        members = batch.finish()
+        members = self._finish(batch)
         self.stats.answered += 1
         self.stats.call_seconds.observe(now - batch.sent_s)
-        self._limiter.release(Outcome.SUCCESS, now)
-        if self._resting and self._limiter.state is State.CLOSED:
+        self._limiter.release(_SUCCESS, now)
+        if self._resting and self._limiter.state is _CLOSED:
             self._resting = False
             logger.warning("the endpoint answers again")
         start = 0
         for member in members:
-            end = start + member.count
+            end = start + member.rows.count
             if not member.done:
-                member.tell(Scores(values[start:end], self._source, variant))
+                member.done = True
+                try:
+                    member.asker.scored(Scores(values[start:end], self._source, variant))
+                except Exception:  # an asker's bug must not reach its neighbours in the batch
+                    logger.exception("an auction could not take its scores")
             start = end
         return True
 
     def failed(self, batch: Batch, error: InferenceError) -> None:
         """The call brought no scores: say so to all that still wait."""
         self.stats.count_call_error(error.kind)
-        self._fail(batch.finish(), error)
+        self._fail(self._finish(batch), error)
         self._drop(error, batch)
         self._pump_soon()
 
@@ -343,7 +346,7 @@ class Batcher:
                 self.stats.count_error(error.kind)
                 try:
                     member.end().failed(error)
-                except Exception:  # see Member.tell
+                except Exception:  # as of scores
                     logger.exception("an auction could not take its failure")
 
     def _drop(self, error: InferenceError, batch: Batch | None = None) -> None:
@@ -370,40 +373,59 @@ class Batcher:
         if not self._pool.open and not self._pool.connecting:
             self._flush(error)
 
+    def _finish(self, batch: Batch) -> list[Member]:
+        self._sent.discard(batch)
+        return batch.finish()
+
     # -- deadlines ---------------------------------------------------------------------------------------------------
 
-    def _arm(self, deadline_s: float) -> None:
+    def _watch_queue(self) -> None:
+        """Who still waits for a slot is told in time that there was none."""
+        if not self._queue:
+            self._queue_due_s = inf
+        elif self._queue_due_s < self._timer_at:
+            self._arm(self._queue_due_s)
+
+    def _arm(self, at_s: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer_at = deadline_s
-        self._timer = self._loop.call_at(deadline_s, self._expire)
+        self._timer_at = at_s
+        self._timer = self._loop.call_at(at_s, self._expire)
 
     def _expire(self) -> None:
-        """Fail the members whose deadline has come; sort out those that ended before. Armed for the earliest only."""
+        """Fail the members whose deadline has come. Armed for the earliest only, however many there are."""
         self._timer, self._timer_at = None, inf
-        deadlines = self._deadlines
         now = self._loop.time()
-        while deadlines:
-            deadline_s, _, member = deadlines[0]
-            if not member.done and deadline_s > now + _SLACK_S:
-                self._arm(deadline_s)
-                break
-            heappop(deadlines)
-            if not member.done:
-                state = "waiting for a slot" if member.batch is None else "waiting for the answer"
-                self._fail((member,), Timeout(f"the deadline passed while {state}"))
-            batch = member.batch
-            if batch is not None and not batch.finished:
-                batch.pending -= 1
-                if not batch.pending:
-                    self._abandon(batch, now)
-        queue = self._queue
-        while queue and queue[0].done:
-            queue.popleft()
+        by_s = now + _SLACK_S
+        for batch in [batch for batch in self._sent if batch.due_s <= by_s]:
+            self._expire_sent(batch, now)
+        if self._queue_due_s <= by_s:
+            self._expire_queued(by_s)
+        self._watch_queue()
+        due_s = min([batch.due_s for batch in self._sent], default=inf)
+        if due_s < self._timer_at:
+            self._arm(due_s)
+
+    def _expire_sent(self, batch: Batch, now_s: float) -> None:
+        late = [member for member in batch.members if member.deadline_s <= now_s + _SLACK_S]
+        self._fail(late, Timeout("the deadline passed while waiting for the answer"))
+        waiting = [member.deadline_s for member in batch.members if not member.done]
+        if waiting:
+            batch.due_s = min(waiting)
+        elif not batch.finished:
+            self._abandon(batch, now_s)
+
+    def _expire_queued(self, by_s: float) -> None:
+        waiting = [member for member in self._queue if not member.done]
+        late = [member for member in waiting if member.deadline_s <= by_s]
+        waiting = [member for member in waiting if member.deadline_s > by_s]
+        self._queue = deque(waiting)
+        self._queue_due_s = min([member.deadline_s for member in waiting], default=inf)
+        self._fail(late, Timeout(_NO_SLOT))
 
     def _abandon(self, batch: Batch, now_s: float) -> None:
         """All members are gone: the answer may drain, the slot is free."""
-        batch.finish()
+        self._finish(batch)
         self.stats.abandoned += 1
         self.stats.count_call_error(Timeout.kind)
         if batch.connection is not None:

@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from msgspec import Struct
+
 from bidder.domain import Rows, Scores
 from bidder.inference.batcher import Asker, Batcher, Waiting
 from bidder.inference.errors import InferenceError
@@ -144,7 +146,7 @@ class Cascade:
     """
 
     def __init__(self, steps: Sequence[Step], *, shadow: Shadow | None = None) -> None:
-        self._clock = asyncio.get_running_loop().time
+        self.clock = asyncio.get_running_loop().time
         self._steps = (*steps, Step(PriorTier()))  # the prior never fails, so there is always a next step to fall to
         self.shadow = shadow
         self.answers: dict[str, int] = {step.tier.name: 0 for step in self._steps}
@@ -153,7 +155,7 @@ class Cascade:
     def ask(self, rows: Rows, priors: Sequence[float], deadline_s: float, answered: Answered) -> None:
         """Calls `answered` once with the scores of `rows`, by `deadline_s` (of `loop.time()`), perhaps before it
         returns. `priors` has one probability a row."""
-        _Question(self, rows, priors, deadline_s, answered).ask(self._steps)
+        _Question(self, self._steps, rows, priors, deadline_s, answered).ask()
         if self.shadow is not None:
             self.shadow.copy(rows, priors, deadline_s)
 
@@ -164,43 +166,36 @@ class Cascade:
         return waiting.future
 
 
-class _Question:
-    """One auction's way down the cascade: what the tier that is asked calls back."""
+class _Question(Struct):
+    """One auction's way down the cascade: what the tier that is asked calls back. `steps`: that one and those below."""
 
-    __slots__ = ("_answered", "_cascade", "_deadline_s", "_priors", "_rows", "_steps")
+    cascade: Cascade
+    steps: tuple[Step, ...]
+    rows: Rows
+    priors: Sequence[float]
+    deadline_s: float
+    answered: Answered
 
-    def __init__(
-        self, cascade: Cascade, rows: Rows, priors: Sequence[float], deadline_s: float, answered: Answered
-    ) -> None:
-        self._cascade = cascade
-        self._rows = rows
-        self._priors = priors
-        self._deadline_s = deadline_s
-        self._answered = answered
-        self._steps: tuple[Step, ...] = ()
-
-    def ask(self, steps: tuple[Step, ...]) -> None:
-        self._steps = steps
-        step, deadline_s = steps[0], self._deadline_s
+    def ask(self) -> None:
+        steps, deadline_s = self.steps, self.deadline_s
+        step = steps[0]
         if step.share < 1.0:
-            now = self._cascade._clock()
+            now = self.cascade.clock()
             deadline_s = now + (deadline_s - now) * step.share
         try:
-            step.tier.ask(self._rows, self._priors, deadline_s, self)
+            step.tier.ask(self.rows, self.priors, deadline_s, self)
         except Exception:  # a tier must not raise here; if one does, the bid is not what should suffer
             logger.exception("tier %s failed to take a question", step.tier.name)
-            if self._steps is steps:  # nobody has been told yet
-                self._fall()
+            if self.steps is steps:  # nobody has been told yet
+                self.failed(None)
 
     def scored(self, scores: Scores) -> None:
-        self._steps = ()
-        answers = self._cascade.answers
+        self.steps = ()
+        answers = self.cascade.answers
         answers[scores.source] = answers.get(scores.source, 0) + 1
-        self._answered(scores)
+        self.answered(scores)
 
-    def failed(self, error: InferenceError) -> None:
-        self._fall()
-
-    def _fall(self) -> None:
-        self._cascade.fallbacks[self._steps[0].tier.name] += 1
-        self.ask(self._steps[1:])
+    def failed(self, error: InferenceError | None) -> None:
+        self.cascade.fallbacks[self.steps[0].tier.name] += 1
+        self.steps = self.steps[1:]
+        self.ask()

@@ -22,6 +22,10 @@ class State(Enum):
     HALF_OPEN = 2  # one at a time, to see
 
 
+_, _IGNORE, _DROPPED = Outcome
+_CLOSED, _OPEN, _HALF_OPEN = State
+
+
 class Limiter:
     """At most `max_in_flight` calls; none once `failure_ratio` of the last `window` failed.
 
@@ -57,7 +61,7 @@ class Limiter:
     ) -> None:
         self.max_in_flight = max_in_flight
         self.in_flight = 0
-        self.state = State.CLOSED
+        self.state = _CLOSED
         self.opened = 0  # how often
         self._mask = (1 << window) - 1
         self._failure_limit = max(1, int(window * failure_ratio))
@@ -72,23 +76,23 @@ class Limiter:
     @property
     def closed(self) -> bool:
         """Whether calls flow: the breaker is neither open nor probing."""
-        return self.state is State.CLOSED
+        return self.state is _CLOSED
 
     def refuses(self, now_s: float) -> bool:
         """True while no new call has a chance: better to turn elsewhere at once than to wait for a slot."""
-        if self.state is State.CLOSED:
+        if self.state is _CLOSED:
             return False
         return now_s < self._retry_at or self.in_flight > 0
 
     def acquire(self, now_s: float) -> bool:
         """Take a slot. Each one taken must be released."""
-        if self.state is State.CLOSED:
+        if self.state is _CLOSED:
             if self.in_flight >= self.max_in_flight:
                 return False
         else:
             if self.refuses(now_s):
                 return False
-            self.state = State.HALF_OPEN
+            self.state = _HALF_OPEN
         self.in_flight += 1
         return True
 
@@ -99,25 +103,25 @@ class Limiter:
 
     def record(self, outcome: Outcome, now_s: float) -> None:
         """Count an outcome that held no slot, such as a failed connect."""
-        if outcome is Outcome.IGNORE:
+        if outcome is _IGNORE:
             return
-        failed = outcome is Outcome.DROPPED
-        if self.state is State.CLOSED:
+        failed = outcome is _DROPPED
+        if self.state is _CLOSED:
             self._failures = (self._failures << 1 | failed) & self._mask
             if failed and self._failures.bit_count() >= self._failure_limit:
                 self._open(now_s, self._open_s)
-        elif self.state is State.HALF_OPEN:
+        elif self.state is _HALF_OPEN:
             if failed:
                 self._open(now_s, min(self._max_open_s, self._opened_for_s * 2))
             else:
                 self._successes += 1
                 if self._successes >= self._probes:
-                    self.state = State.CLOSED
+                    self.state = _CLOSED
                     self._failures = 0
         # Open: calls sent before it opened come back now; they say nothing new.
 
     def _open(self, now_s: float, for_s: float) -> None:
-        self.state = State.OPEN
+        self.state = _OPEN
         self.opened += 1
         self._opened_for_s = for_s
         self._retry_at = now_s + for_s

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import random
 import weakref
+from time import perf_counter
 from typing import Any
 
 import pytest
@@ -107,6 +108,38 @@ async def test_expired_auctions_are_not_sent(kit: Any) -> None:
     gate.open.set()
     assert [list((await future).values) for future in (first, last)] == [[1 / 1e6], [4 / 1e6]]
     assert [request.body for request in endpoint.requests] == [b"1,0,1\n", b"4,0,1\n"]
+
+
+async def test_a_deadline_that_passes_in_its_own_turn_is_not_sent(kit: Any) -> None:
+    """Between asking and the end of a turn of the loop that lasts; who was asked beside it is sent."""
+    endpoint = await kit.endpoint()
+    lane = await kit.lane(endpoint.url, warm=1)
+    late, other = kit.submit(lane, 1, within_s=0.005), kit.submit(lane, 2)
+    until_s = perf_counter() + 0.02
+    while perf_counter() < until_s:
+        pass
+    with pytest.raises(Timeout, match="waiting for a slot"):
+        await late
+    assert list((await other).values) == [2 / 1e6]
+    assert [request.body for request in endpoint.requests] == [b"2,0,1\n"]
+
+
+async def test_those_in_a_queue_have_deadlines_of_their_own(kit: Any) -> None:
+    """They are told one after the other while the only slot is taken; the last is still sent, and in its time."""
+    gate = Gate(kit)
+    endpoint = await kit.endpoint(gate)
+    lane = await kit.lane(endpoint.url, warm=1, limiter=Limiter(1))
+    (first,) = await kit.submit_all(lane, (1,))
+    ended: list[int] = []
+    futures = [kit.submit(lane, tag, within_s=within_s) for tag, within_s in ((2, 0.06), (3, 0.02), (4, 0.04))]
+    for tag, future in enumerate(futures, 2):
+        future.add_done_callback(lambda _, tag=tag: ended.append(tag))
+    last = kit.submit(lane, 5)
+    await asyncio.gather(*futures, return_exceptions=True)
+    assert ended == [3, 4, 2]
+    assert lane.batcher.queued == 1
+    gate.open.set()
+    assert [list((await future).values) for future in (first, last)] == [[1 / 1e6], [5 / 1e6]]
 
 
 async def test_deadline_already_passed(kit: Any) -> None:

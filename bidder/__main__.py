@@ -44,6 +44,10 @@ WRONG = 2
 STOP_RESERVE_S = 5.0
 """What a worker may take beyond its own bounds to leave, before it is killed."""
 
+SWITCH_S = 0.0005
+"""How long a thread of ours, as the one that opens a new catalog, may keep the interpreter from the event loop. By
+default it is 5 ms, for which each turn of the loop waited."""
+
 _DATA_ERRORS = (CatalogError, SourceError, ExchangesError, RatesError, SupplyError, OSError, ValueError)
 
 
@@ -160,6 +164,7 @@ def _serve(settings: Settings, options: argparse.Namespace) -> int:
                 await server.serve([bound])
                 lines.stop()
 
+        sys.setswitchinterval(SWITCH_S)
         uvloop.run(serve())
     return 0
 

@@ -81,7 +81,7 @@ def explain_targeting(opened: Open, profile: Profile | None, per_slot: int) -> I
         walk = _Walk(opened, slot, profile, full=len(candidates) >= candidates_wanted(slot, per_slot))
         tally = Tally(index)
         asked_of_slot = slot_facts(slot, facts, index.specs)
-        steps = None if priced_by_duration(slot) else index.floors.steps(slot, opened.rates)
+        floor = None if priced_by_duration(slot) else index.floors.of(slot, opened.rates)
         for shard, request in zip(index.shards, asked, strict=True):
             chosen = mask_of(bit for place in places if 0 <= (bit := place - shard.start) < shard.count)
             having, fitting = shard.fitting(asked_of_slot)
@@ -89,11 +89,11 @@ def explain_targeting(opened: Open, profile: Profile | None, per_slot: int) -> I
             fold.by("request", *request)
             fold.by("slot", _slot_steps(shard, slot), shard.offered(asked_of_slot))
             fold.by("creative", _creative_steps(shard, slot), having)
-            if steps is not None:  # a deal may have a floor of its own
+            if floor is not None:  # a deal may have a floor of its own
                 fold.by(
                     "campaign",
                     [],
-                    shard.maxima.paying(steps) | shard.with_deal([deal.id for deal in slot.deals]),
+                    shard.maxima.paying(floor[0]) | shard.with_deal([deal.id for deal in slot.deals]),
                     FLOOR,
                 )
             walk.over(fold, fitting)
@@ -199,7 +199,7 @@ class _Walk:
             if fold.chosen >> bit & 1:
                 waiting &= ~(1 << bit)
             else:
-                campaign, _, _, ads = self._index.entries[fold.shard.start + bit]
+                campaign, _, _, _, ads = self._index.entries[fold.shard.start + bit]
                 specs = [creative.spec for number, creative, _ in ads if number in fitting]
                 fold.drop("campaign", self._broken(campaign, specs), 1 << bit)
         fold.drop("campaign", ENOUGH, fold.left & ~fold.chosen)

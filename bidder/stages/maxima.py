@@ -19,6 +19,9 @@ _NONE_SO_HIGH = 1 << 20
 Steps = tuple[int, ...]
 """By currency of the catalog: the step of the lowest maximum that pays a floor."""
 
+Lowest = tuple[int | float, ...]
+"""The same: that maximum itself; infinite where there is no rate."""
+
 
 def step_of(micros: int) -> int:
     """Which of four steps an octave an amount lies in; never falls where amounts rise."""
@@ -43,20 +46,20 @@ class Floors:
 
     def __init__(self, maxima: Table) -> None:
         self.currencies = tuple(sorted({_read(value)[0] for value in maxima}))
-        self._kept: Kept[tuple[int, str], tuple[Rates, Steps]] = Kept(_never, KEPT_FLOORS)
+        self._kept: Kept[tuple[int, str], tuple[Rates, tuple[Steps, Lowest]]] = Kept(_never, KEPT_FLOORS)
 
-    def steps(self, slot: Slot, rates: Rates) -> Steps:
+    def of(self, slot: Slot, rates: Rates) -> tuple[Steps, Lowest]:
         """What the slot's floor is. Kept as long as the rates are the same."""
         floor = (slot.floor_micros, slot.floor_currency)
         known = self._kept.get(floor) or self._kept.find(floor)
         if known is None or known[0] is not rates:
-            lowest = [lowest_maximum(slot, currency, rates) for currency in self.currencies]
+            lowest = tuple([lowest_maximum(slot, currency, rates) for currency in self.currencies])
             steps = tuple([_NONE_SO_HIGH if each == inf else step_of(int(each)) for each in lowest])
-            known = self._kept.keep(floor, (rates, steps))
+            known = self._kept.keep(floor, (rates, (steps, lowest)))
         return known[1]
 
 
-def _never(floor: tuple[int, str]) -> tuple[Rates, Steps]:
+def _never(floor: tuple[int, str]) -> tuple[Rates, tuple[Steps, Lowest]]:
     raise KeyError(floor)
 
 

@@ -29,8 +29,8 @@ from bidder.stages.compiled import compiled, specs_of
 from bidder.stages.facts import Facts, SlotFacts, facts_of, slot_facts
 from bidder.stages.features import packed
 from bidder.stages.fit import has_playable_file
-from bidder.stages.floors import floor_of, lowest_maximum, priced_by_duration, reachable
-from bidder.stages.maxima import Steps
+from bidder.stages.floors import floor_of, priced_by_duration, reachable
+from bidder.stages.maxima import Lowest, Steps
 from bidder.stages.shard import Parts, Shard
 from bidder.stages.tables import Kept, Sections
 
@@ -55,8 +55,9 @@ WITHOUT_DEAL: tuple[Deal | None, ...] = (None,)
 Ad = tuple[int, Creative, bytes]
 """The number of a creative's spec, the creative, and the part of a row of features that is its."""
 
-Entry = tuple[Campaign, float, float, tuple[Ad, ...]]
-"""A campaign, its flight (begin and end in Unix seconds, as `now_s` is compared with them), and its ads."""
+Entry = tuple[Campaign, int, float, float, tuple[Ad, ...]]
+"""A campaign, the number of its currency (see `Floors`), its flight (begin and end in Unix seconds, as `now_s` is
+compared with them), and its ads."""
 
 KEPT_CAMPAIGNS = 2048
 """Campaigns kept as objects, and as many again of an older generation: those that stand first are asked for always."""
@@ -80,12 +81,14 @@ class CampaignIndex:
         parts = Parts(sections)
         self.campaigns = campaigns
         self.specs, self.floors, self._places = parts.specs, parts.floors, parts.places
+        currencies = parts.floors.currencies
         numbers = {spec: number for number, spec in enumerate(parts.specs.all)}
 
         def entry(place: int) -> Entry:
             campaign = campaigns[place]
             ads = [(numbers[creative.spec], creative, packed(campaign, creative)) for creative in campaign.creatives]
-            return campaign, float(campaign.start_s), float(campaign.end_s or inf), tuple(ads)
+            currency = currencies.index(campaign.currency)
+            return campaign, currency, float(campaign.start_s), float(campaign.end_s or inf), tuple(ads)
 
         self.entries: Kept[int, Entry] = Kept(entry, KEPT_CAMPAIGNS)
         self.shards = tuple(Shard(parts, start, end) for start, end in pairwise(_bounds(parts.count, head, tail)))
@@ -203,13 +206,13 @@ class _Walk:
         Where the slot has deals, these may take half of the places, so that both have some to be priced (§7.3)."""
         index = self.index
         asked = slot_facts(slot, self.facts, index.specs)
-        steps = None if priced_by_duration(slot) else index.floors.steps(slot, self.rates)
-        if not slot.deals and steps is not None and takes_one_ad(slot):
-            return self._plain(asked, steps, [], wanted, MAX_LOOKED_AT)
-        search = _Search(self, asked, steps)
+        floor = None if priced_by_duration(slot) else index.floors.of(slot, self.rates)
+        if not slot.deals and floor is not None and takes_one_ad(slot):
+            return self._plain(asked, floor, [], wanted, MAX_LOOKED_AT)
+        search = _Search(self, asked, None if floor is None else floor[0])
         search.over_deals(wanted)
-        if steps is not None and not search.varied:
-            return search.found if slot.private else self._plain(asked, steps, search.found, wanted, search.left)
+        if floor is not None and not search.varied:
+            return search.found if slot.private else self._plain(asked, floor, search.found, wanted, search.left)
         if not slot.private:
             search.over_others(wanted)
         return search.found[:wanted]
@@ -221,14 +224,16 @@ class _Walk:
             found = self._eligible[number] = shard.eligible(self.facts)
         return found
 
-    def _plain(self, asked: SlotFacts, steps: Steps, found: list[Candidate], wanted: int, left: int) -> list[Candidate]:
+    def _plain(
+        self, asked: SlotFacts, floor: tuple[Steps, Lowest], found: list[Candidate], wanted: int, left: int
+    ) -> list[Candidate]:
         """Adds candidates without a deal until there are `wanted`. What `_Search` does, where the slot takes one kind
         of ad, one from a campaign, and has one floor, as most do. `left`: campaigns that may be looked at."""
         if len(found) >= wanted:
             return found
-        slot, entries, rates, profile, now_s = asked.slot, self.index.entries, self.rates, self.profile, self.now_s
+        slot, entries, profile, now_s = asked.slot, self.index.entries, self.profile, self.now_s
         media = slot.audio if slot.video is None else slot.video
-        least: dict[str, int | float] = {}  # by currency: the slot's floor
+        steps, lowest = floor
         for number, shard in enumerate(self.index.shards):
             mask, fitting = shard.taking(asked)
             mask = mask and mask & shard.maxima.paying(steps)
@@ -239,11 +244,8 @@ class _Walk:
                 continue
             start = shard.start
             for bit in islice(bits_of(mask), left):
-                campaign, begins_s, ends_s, ads = entries[start + bit]
-                currency = campaign.currency
-                if currency not in least:
-                    least[currency] = lowest_maximum(slot, currency, rates)
-                if campaign.max_cpm_micros < least[currency] or now_s < begins_s or now_s >= ends_s:
+                campaign, currency, begins_s, ends_s, ads = entries[start + bit]
+                if campaign.max_cpm_micros < lowest[currency] or now_s < begins_s or now_s >= ends_s:
                     continue
                 if profile is not None and has_seen_enough(campaign, profile):
                     continue
@@ -320,7 +322,7 @@ class _Search:
         """Adds the campaign's candidates: one; where the slot takes several kinds of ad, one of each; for a pod, one of
         each duration."""
         walk, slot = self._walk, self._slot
-        campaign, begins_s, ends_s, ads = self._index.entries[place]
+        campaign, _, begins_s, ends_s, ads = self._index.entries[place]
         if place in self._seen or not begins_s <= walk.now_s < ends_s:
             return
         if walk.profile is not None and has_seen_enough(campaign, walk.profile):

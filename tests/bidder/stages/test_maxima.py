@@ -37,10 +37,13 @@ def test_a_mask_holds_all_who_can_pay_and_nobody_whose_maximum_is_far_below(make
     for rates in (exchanged, NO_RATES, exchanged):
         for floor in sorted({near for most in MAXIMA for near in (max(0, most - 1), most, most + 1)}):
             for currency in ("USD", "EUR"):
-                steps = index.floors.steps(Slot("1", floor_micros=floor, floor_currency=currency), rates)
+                steps, lowest = index.floors.of(Slot("1", floor_micros=floor, floor_currency=currency), rates)
+                by_currency = dict(zip(index.floors.currencies, lowest, strict=True))
                 masks = [(shard.start, shard.maxima.paying(steps)) for shard in index.shards]
                 paying = {start + bit for start, mask in masks for bit in bits_of(mask)}
                 for place, campaign in enumerate(campaigns):
+                    pays = campaign.max_cpm_micros >= by_currency[campaign.currency]
+                    assert pays is reachable(campaign, (floor, currency), rates)
                     if reachable(campaign, (floor, currency), rates):
                         assert place in paying
                     elif place in paying:

@@ -16,7 +16,6 @@ import orjson
 from bidder.domain import (
     BANNER,
     MICROS,
-    NATIVE,
     Auction,
     BannerOffer,
     Bid,
@@ -24,14 +23,13 @@ from bidder.domain import (
     Creative,
     CreativeSpec,
     Exchange,
-    Format,
     NoBidReason,
     Slot,
 )
 from bidder.stages.fit import flexible
-from bidder.stages.markup.escaping import request_value, value
+from bidder.stages.markup.escaping import quoted, request_value, value
 from bidder.stages.markup.notices import TEST, UNMEASURED, trail
-from bidder.stages.prepared import MARKUP, MISSING, PRICE_MACRO, SEAT, TOO_LONG, Prepared
+from bidder.stages.prepared import MARKUP, MISSING, PRICE_MACRO, SEAT, TOO_LONG, Prepared, json_fields
 from bidder.stages.tables import Kept
 
 KEPT_PREPARED = 2048
@@ -43,11 +41,11 @@ REFUSALS = (TOO_LONG, MISSING, SEAT, PRICE_MACRO, MARKUP, PRICE, SEATBIDS, ANSWE
 catalog does not have; no seat, or none that it can read; no way to tell us the price; markup that it would fetch from
 us and cannot; no price of its precision between floor and value; more seats than it reads; an answer above its size."""
 
-# How long a win may wait for its impression (section 7.2); elsewhere (DOOH) only the exchange knows.
-_INTERSTITIAL_EXPIRY_S = 1800
-_EXPIRY_S = {("site", False): 60, ("site", True): 60, ("app", False): 300, ("app", True): 600}  # (channel, native)
+_INTERSTITIAL_EXPIRY_S = 1800  # how long a win may wait for its impression (section 7.2)
 _NBR = {reason: b',"nbr":%d}' % reason.nbr for reason in NoBidReason}
-_Kept = tuple[Bid, str, dict[str, Any]]  # the bid, the seat as the exchange names it, the bid as OpenRTB has it
+_DIGEST = blake2b(digest_size=10)
+_UNCHANGED: dict[str, Any] = {}
+_Kept = tuple[Bid, str, str]  # the bid; the seat, as the exchange names it, and the bid as JSON
 
 
 class Encoded(NamedTuple):
@@ -92,20 +90,21 @@ class Encoder:
                 raise ValueError(f"bids of one response need one currency, got {currency} and {bid.currency}")
             candidate = bid.candidate
             prepared = self._prepare(candidate.campaign, candidate.creative, exchange)
-            encoded = _bid(auction, auction_value, bid, bid.id or f"{response}-{index}", prepared)
-            if isinstance(encoded, str):
+            name = bid.id or f"{response}-{index}"
+            encoded = prepared.refusal or _bid(auction, auction_value, bid, name, prepared)
+            if encoded in REFUSALS:
                 refused.append(encoded)
             else:
                 kept.append((bid, prepared.seat, encoded))
         if exchange.max_seatbids:
             kept = _best_seats(kept, exchange.max_seatbids, refused)
-        body = _response(auction.id, response, currency, kept, exchange)
+        body = _response(auction.id, auction_value, response, currency, kept, exchange)
         if exchange.max_answer_bytes and len(body) > exchange.max_answer_bytes:
             kept = _without_lowest(kept, len(body) - exchange.max_answer_bytes, refused)
-            body = _response(auction.id, response, currency, kept, exchange)
+            body = _response(auction.id, auction_value, response, currency, kept, exchange)
         if len(kept) < len(bids) > 1 and bids[0].candidate.campaign.roadblock:  # all or none
             return Encoded(b"", [], [*refused, *[refused[0]] * len(kept)])
-        return Encoded(body, [bid for bid, _, _ in kept], refused)
+        return Encoded(body, [bid for bid, _, _ in kept] if refused else list(bids), refused)
 
     def served(
         self,
@@ -155,15 +154,18 @@ def _never(key: tuple[str, int, int]) -> Prepared:
 def response_id(auction_id: str) -> str:
     """The `bidid` of the answer to this auction, the same each time: 20 hexadecimal characters. Bids without an id of
     their own are named after it: `{response_id}-{index}`."""
-    return blake2b(auction_id.encode(), digest_size=10).hexdigest()
+    digest = _DIGEST.copy()  # less to do than for a new one
+    digest.update(auction_id.encode())
+    return digest.hexdigest()
 
 
-def price(micros: int) -> orjson.Fragment:
+def price(micros: int) -> str:
     """A CPM as a JSON number, exact to the micro-unit and never with an exponent: built from digits, since a float
     would print 0.000001 as 1e-6. ValueError: not above zero."""
     if micros <= 0:
         raise ValueError(f"a bid's price must be above 0 micro-units, got {micros}")
-    return orjson.Fragment(b"%d.%06d" % divmod(micros, MICROS))
+    digits = str(micros).zfill(7)
+    return f"{digits[:-6]}.{digits[-6:]}"
 
 
 def rounded(bid: Bid, decimals: int) -> int:
@@ -176,92 +178,109 @@ def rounded(bid: Bid, decimals: int) -> int:
     return down + step if down + step <= bid.value_micros else 0
 
 
-def _bid(auction: Auction, auction_value: str, bid: Bid, bid_id: str, prepared: Prepared) -> dict[str, Any] | str:
+def _bid(auction: Auction, auction_value: str, bid: Bid, bid_id: str, prepared: Prepared) -> str:
     """The bid as OpenRTB has it, or why the exchange would not take it."""
-    if prepared.refusal:
-        return prepared.refusal
     candidate, exchange = bid.candidate, prepared.exchange
-    slot = candidate.slot
+    slot, deal = candidate.slot, candidate.deal
     amount = price(bid.price_micros)
     if not prepared.exact:
         micros = rounded(bid, exchange.price_decimals)
         if not micros:
             return PRICE
         amount = _in_units(micros, exchange)
-    encoded = {"id": bid_id, "impid": slot.id, "price": amount, **prepared.constant}
-    bid_value = value(bid_id)
-    ids = trail(auction_value, bid_value, request_value(slot.id))
+    bid_value = value(bid_id) if bid.id else bid_id
+    slot_value = request_value(slot.id)
+    ids = trail(auction_value, bid_value, slot_value)
     if auction.test:
         ids += TEST
     if not auction.may_measure:
         ids += UNMEASURED
-    fetch = prepared.add_markup(encoded, slot, ids, bid_value)
-    for field, before, after in prepared.notices:
-        encoded[field] = before + ids + after
-    if fetch:
-        encoded["nurl"] += fetch
-    if prepared.multiplier and auction.channel == "dooh":
-        encoded["burl"] += prepared.multiplier
-    if candidate.deal is not None:
-        encoded["dealid"] = candidate.deal.id
-    if slot.banner is not None and slot.banner.ratios and candidate.creative.spec.format is BANNER:
-        _add_ratio(encoded, candidate.creative.spec, slot.banner)
-    if candidate.campaign.more_categories:
-        _add_categories(encoded, candidate.campaign, auction.category_taxonomy, says_taxonomy=prepared.says_taxonomy)
-    if bid.slot_in_pod and exchange.hears_places:
-        encoded["slotinpod"] = bid.slot_in_pod
-    if expiry_s := _expiry_s(auction.channel, slot, candidate.creative.spec.format):
-        encoded["exp"] = expiry_s
-    for field in exchange.omitted:
-        encoded.pop(field, None)
-    for field, limit in prepared.limits:
-        if len(encoded.get(field, "").encode("utf-8", "replace")) > limit:
-            return TOO_LONG
+    changed, added = _UNCHANGED, ""
+    if other := _unlike(auction, bid, prepared):
+        changed = {field: content for field, content in other.items() if field in prepared.constant}
+        added = json_fields({field: content for field, content in other.items() if field not in changed})
+    notices = prepared.notices
+    if exchange.markup == "nurl" or auction.channel == "dooh":
+        notices = prepared.notices_for(slot, on_screen=auction.channel == "dooh")
+    with_deal = "" if deal is None else f',"dealid":{quoted(deal.id)}'
+    expiry_s = _expiry_s(auction.channel, slot, prepared)
+    expiry = f',"exp":{expiry_s}' if expiry_s else ""
+    encoded = (
+        f'{{"id":{_id(bid_id, bid_value)},"impid":{_id(slot.id, slot_value)},"price":{amount}'
+        f"{prepared.content(slot, ids, bid_value, changed)}{ids.join(notices)}{with_deal}{added}{expiry}}}"
+    )
+    if prepared.limits:
+        fields = orjson.loads(encoded)
+        for field, limit in prepared.limits:
+            if len(fields.get(field, "").encode()) > limit:
+                return TOO_LONG
     return encoded
 
 
-def _add_ratio(encoded: dict[str, Any], spec: CreativeSpec, offer: BannerOffer) -> None:
+def _id(text: str, encoded: str) -> str:
+    """As a JSON string. What needs no percent-encoding needs no escape, as most ids do."""
+    return f'"{text}"' if text == encoded else quoted(text)
+
+
+def _unlike(auction: Auction, bid: Bid, prepared: Prepared) -> dict[str, Any]:
+    """What this bid says otherwise than the creative's others, or besides: nothing, in most cases."""
+    candidate = bid.candidate
+    campaign, banner = candidate.campaign, candidate.slot.banner
+    fields: dict[str, Any] = {}
+    if banner is not None and banner.ratios and candidate.creative.spec.format is BANNER:
+        _add_ratio(fields, candidate.creative.spec, banner)
+    if campaign.more_categories:
+        _add_categories(fields, campaign, auction.category_taxonomy, says_taxonomy=prepared.says_taxonomy)
+    if bid.slot_in_pod and prepared.exchange.hears_places:
+        fields["slotinpod"] = bid.slot_in_pod
+    if fields:
+        for field in prepared.exchange.omitted:
+            fields.pop(field, None)
+    return fields
+
+
+def _add_ratio(fields: dict[str, Any], spec: CreativeSpec, offer: BannerOffer) -> None:
     """A flexible size is answered with its ratio (section 4.2.3)."""
     ratio = None if (spec.width, spec.height) in offer.sizes else flexible((spec.width, spec.height), offer)
     if ratio is not None:
-        encoded["wratio"], encoded["hratio"] = ratio
+        fields["wratio"], fields["hratio"] = ratio
 
 
-def _add_categories(encoded: dict[str, Any], campaign: Campaign, asked: int, *, says_taxonomy: bool) -> None:
+def _add_categories(fields: dict[str, Any], campaign: Campaign, asked: int, *, says_taxonomy: bool) -> None:
     """The ad's categories in the taxonomy that the request speaks, where the campaign has them in it; in Content
     Taxonomy 1.0 where a bid cannot say which it is."""
     taxonomy = asked if says_taxonomy else 1
     for known, categories in campaign.more_categories:
         if known == taxonomy and categories:
-            encoded["cat"] = list(categories)
+            fields["cat"] = list(categories)
             if says_taxonomy:
-                encoded["cattax"] = known
+                fields["cattax"] = known
 
 
-def _in_units(micros: int, exchange: Exchange) -> orjson.Fragment:
+def _in_units(micros: int, exchange: Exchange) -> str:
     if exchange.price_unit == "micros":
-        return orjson.Fragment(b"%d" % micros)
+        return str(micros)
     if exchange.price_decimals == 0:
-        return orjson.Fragment(b"%d" % (micros // MICROS))
-    whole, rest = divmod(micros, MICROS)
-    return orjson.Fragment(b"%d." % whole + (b"%06d" % rest)[: exchange.price_decimals])
+        return str(micros // MICROS)
+    return price(micros)[: exchange.price_decimals - 6 or None]
 
 
-def _response(auction_id: str, response: str, currency: str, kept: list[_Kept], exchange: Exchange) -> bytes:
+def _response(
+    auction_id: str, auction_value: str, response: str, currency: str, kept: list[_Kept], exchange: Exchange
+) -> bytes:
     if not kept:
         return b""
-    seats: dict[str, list[dict[str, Any]]] = {}
+    seats: dict[str, list[str]] = {}
     for _, seat, encoded in kept:
         seats.setdefault(seat, []).append(encoded)
-    seatbid: list[dict[str, Any]] = [
-        {"seat": seat, "bid": each} if seat else {"bid": each} for seat, each in seats.items()
-    ]
-    if len(kept) > 1 and kept[0][0].candidate.campaign.roadblock:
-        seatbid[0]["group"] = 1  # won together or not at all (section 4.2.2); one campaign has one seat
-    content: dict[str, Any] = {"id": auction_id, "bidid": response, "cur": currency, "seatbid": seatbid}
-    if exchange.response_ext:
-        content["ext"] = dict(exchange.response_ext)
-    return orjson.dumps(content)
+    # Won together or not at all (section 4.2.2); one campaign has one seat.
+    group = ',"group":1' if len(kept) > 1 and kept[0][0].candidate.campaign.roadblock else ""
+    seatbids = [f'{{{seat}"bid":[{",".join(bids)}]{group}}}' for seat, bids in seats.items()]
+    ext = f',"ext":{orjson.dumps(dict(exchange.response_ext)).decode()}' if exchange.response_ext else ""
+    return (
+        f'{{"id":{_id(auction_id, auction_value)},"bidid":"{response}","cur":"{currency}"'
+        f',"seatbid":[{",".join(seatbids)}]{ext}}}'
+    ).encode()
 
 
 def _best_seats(kept: list[_Kept], limit: int, refused: list[str]) -> list[_Kept]:
@@ -281,16 +300,18 @@ def _without_lowest(kept: list[_Kept], excess: int, refused: list[str]) -> list[
     for place in sorted(range(len(kept)), key=lambda place: kept[place][0].price_micros):
         if excess <= 0:
             break
-        excess -= len(orjson.dumps(kept[place][2]))
+        excess -= len(kept[place][2].encode())
         dropped.add(place)
     refused += [ANSWER_SIZE] * len(dropped)
     return [each for place, each in enumerate(kept) if place not in dropped]
 
 
-def _expiry_s(channel: str, slot: Slot, format: Format) -> int:
+def _expiry_s(channel: str, slot: Slot, prepared: Prepared) -> int:
     """Seconds between auction and impression that are tolerated; 0 = not said. Never longer than the slot's own."""
+    if not prepared.says_expiry:
+        return 0
     if slot.interstitial or slot.rewarded:
         usual = _INTERSTITIAL_EXPIRY_S
     else:
-        usual = _EXPIRY_S.get((channel, format is NATIVE), 0)
+        usual = prepared.expiry_s.get(channel, 0)
     return min(slot.expiry_s, usual) if slot.expiry_s and usual else slot.expiry_s or usual

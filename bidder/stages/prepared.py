@@ -6,11 +6,26 @@ two do not fit, `refusal` says why and no bid is made of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
-from bidder.domain import AUDIO, BANNER, NATIVE, VIDEO, Campaign, Creative, Exchange, MediaOffer, NativeOffer, Slot
+import orjson
+
+from bidder.domain import (
+    AUDIO,
+    BANNER,
+    NATIVE,
+    NOTHING,
+    VIDEO,
+    Campaign,
+    Creative,
+    Exchange,
+    MediaOffer,
+    NativeOffer,
+    Slot,
+)
 from bidder.stages.fit import SKIPPABLE_ATTRIBUTE, skips
+from bidder.stages.markup.escaping import quoted
 from bidder.stages.markup.html import Banner
 from bidder.stages.markup.native import Native
 from bidder.stages.markup.notices import TRAIL, Notices
@@ -21,6 +36,10 @@ TOO_LONG, MISSING, SEAT, PRICE_MACRO, MARKUP = "too_long", "missing", "seat", "p
 FETCH = "&markup=1"
 """In the query of a win notice that is to answer with the markup."""
 
+# How long a win may wait for its impression (section 7.2), by channel; elsewhere (DOOH) only the exchange knows.
+EXPIRY_S: Mapping[str, int] = {"site": 60, "app": 300}
+NATIVE_EXPIRY_S: Mapping[str, int] = {"site": 60, "app": 600}
+
 _ANY_MEDIA = MediaOffer()
 _NO_ASSETS = NativeOffer(assets=())
 # What is known at the bid only, or never left out.
@@ -29,21 +48,26 @@ _OF_THE_ANSWER = frozenset({"cur", "bidid", "seat"})
 
 
 class Prepared:
-    """The constant part of a bid: `constant` fields, `notices` with their URL before and after the ids, markup.
+    """The constant part of a bid: `constant` fields; the fields of the notices that the exchange calls, before, between
+    and after the ids; markup.
 
     `refusal` is "" or one of TOO_LONG, MISSING, SEAT, PRICE_MACRO, MARKUP: no bid can be made that would be taken.
-    `limits` are the lengths in bytes to hold against the fields that differ between bids."""
+    `limits` are the lengths in bytes to hold against the fields that differ between bids; `seat` is
+    as JSON has it in a seatbid."""
 
     __slots__ = (
-        *("_banner", "_native", "_notices", "_vast", "campaign", "constant", "creative", "exchange", "exact", "limits"),
-        *("multiplier", "notices", "refusal", "says_taxonomy", "seat"),
+        *("_banner", "_fields", "_native", "_notices", "_unskippable", "_vast", "campaign", "constant", "creative"),
+        *("exact", "exchange", "expiry_s", "limits", "notices", "refusal", "says_expiry", "says_taxonomy", "seat"),
     )
 
     def __init__(self, campaign: Campaign, creative: Creative, exchange: Exchange, notice_url: str) -> None:
         # Held, so that none of them is freed and its id given to another while the entry lives.
         self.campaign, self.creative, self.exchange = campaign, creative, exchange
-        self.seat = exchange.seats.get(campaign.seat, campaign.seat)
+        seat = exchange.seats.get(campaign.seat, campaign.seat)
+        self.seat = f'"seat":{quoted(seat)},' if seat else ""
         self.constant = _constant(campaign, creative, exchange)
+        self._fields = json_fields(self.constant)
+        self._unskippable: str | None = None
         self.exact = exchange.price_decimals == 6 and exchange.price_unit == "cpm"
         self.says_taxonomy = says_taxonomy(exchange)
         self.limits = tuple(item for item in exchange.max_bytes.items() if item[0] in _OF_THE_BID)
@@ -58,55 +82,87 @@ class Prepared:
                 exchange.macros,
                 price_in_markup=exchange.price_in_adm,
             )
-        self.multiplier = self._notices.multiplier if self._notices and "burl" in exchange.notices else ""
-        self.notices = tuple(_cut(self._notices, exchange)) if self._notices else ()
+        self.notices = self._called()
         sent = exchange.markup != "registered"
         format = creative.spec.format
+        self.expiry_s = NATIVE_EXPIRY_S if format is NATIVE else EXPIRY_S
+        self.says_expiry = "exp" not in exchange.omitted
         self._banner = Banner(creative, self._notices) if sent and format is BANNER else None
         wrapped = exchange.native_wrapped
         self._native = Native(creative, self._notices, wrapped=wrapped) if sent and format is NATIVE else None
         self._vast: dict[tuple[int, bool], Vast] = {}  # by protocol and skippable: 14 at most
-        self.refusal = self._refusal()
+        self.refusal = self._refusal(seat)
 
-    def add_markup(self, encoded: dict[str, Any], slot: Slot, ids: str, bid_id: str) -> str:
-        """Adds `adm`, and `protocol` where the markup is VAST or DAAST. `ids`: see `notices.trail`; `bid_id` is
-        percent-encoded. Where markup is fetched from `nurl`, returns what that needs to say; else ""."""
-        where = self.exchange.markup
-        spec = self.creative.spec
-        if spec.format in (VIDEO, AUDIO):
-            offer = (slot.video if spec.format is VIDEO else slot.audio) or _ANY_MEDIA
-            protocol = choose_protocol(spec.format, offer.protocols, spec.protocols)
-            skippable = skips(self.creative, offer)
+    def notices_for(self, slot: Slot, *, on_screen: bool) -> tuple[str, ...]:
+        """`notices` where the win notice is answered with the markup, or the billing notice says for how many who stand
+        before a screen."""
+        fetch = ""
+        if self.exchange.markup == "nurl":
+            fetch = FETCH
+            if self.creative.spec.format in (VIDEO, AUDIO):
+                offer, protocol, skippable = self._played(slot)
+                later = f"&skipafter={offer.skip_after_s}" if offer.skip_after_s > self.creative.skip_after_s else ""
+                fetch += f"&protocol={protocol}&skip={int(skippable)}{later}"
+        return self._called(fetch, self._notices.multiplier if self._notices and on_screen else "")
+
+    def _called(self, fetch: str = "", multiplier: str = "") -> tuple[str, ...]:
+        notices, fields = self._notices, self.exchange.notices
+        if notices is None:
+            return ("",)
+        each = (("nurl", notices.win + fetch), ("burl", notices.billing + multiplier), ("lurl", notices.loss))
+        return tuple("".join([f',"{field}":"{url}"' for field, url in each if field in fields]).split(TRAIL))
+
+    def content(self, slot: Slot, ids: str, bid_id: str, changed: dict[str, Any]) -> str:
+        """The constant fields, those that are `changed` as they are there; `adm`; `protocol` where the markup is VAST
+        or DAAST. `ids`: see `notices.trail`; `bid_id` is percent-encoded."""
+        exchange, spec = self.exchange, self.creative.spec
+        fields = json_fields(self.constant | changed) if changed else self._fields
+        if spec.format is VIDEO or spec.format is AUDIO:
+            offer, protocol, skippable = self._played(slot)
             if spec.skippable and not skippable:
-                self._unskippable(encoded)
-            if where == "adm":
-                encoded["adm"] = self._version(protocol, skippable).render(offer, ids, bid_id)
-            encoded["protocol"] = protocol
-            later = f"&skipafter={offer.skip_after_s}" if offer.skip_after_s > self.creative.skip_after_s else ""
-            return f"{FETCH}&protocol={protocol}&skip={int(skippable)}{later}" if where == "nurl" else ""
-        if where == "adm" and self._banner is not None:
-            encoded["adm"] = self._banner.render(ids)
-        elif where == "adm" and self._native is not None:
-            encoded["adm"] = self._native.render(slot.native or _NO_ASSETS, ids)
-        return FETCH if where == "nurl" else ""
+                fields = self._without_skip_button(changed)
+            if exchange.markup == "adm":
+                fields += f',"adm":"{self._version(protocol, skippable).render(offer, ids, bid_id)}"'
+            return fields if "protocol" in exchange.omitted else f'{fields},"protocol":{protocol}'
+        if exchange.markup != "adm":
+            return fields
+        if self._banner is not None:
+            return f'{fields},"adm":"{self._banner.render(ids)}"'
+        if self._native is not None:
+            return f'{fields},"adm":"{self._native.render(slot.native or _NO_ASSETS, ids)}"'
+        return fields
 
-    def _unskippable(self, encoded: dict[str, Any]) -> None:
-        """As it is sent, the ad has no skip button."""
-        attributes = [code for code in encoded.pop("attr", ()) if code != SKIPPABLE_ATTRIBUTE]
+    def _played(self, slot: Slot) -> tuple[MediaOffer, int, bool]:
+        """By what it is played, the VAST or DAAST version, and whether it can be skipped there."""
+        spec = self.creative.spec
+        offer = (slot.video if spec.format is VIDEO else slot.audio) or _ANY_MEDIA
+        protocol = choose_protocol(spec.format, offer.protocols, spec.protocols)
+        return offer, protocol, spec.skippable and skips(self.creative, offer)
+
+    def _without_skip_button(self, changed: dict[str, Any]) -> str:
+        """The constant fields of an ad that has no skip button as it is sent."""
+        if self._unskippable is not None and not changed:
+            return self._unskippable
+        constant = self.constant | changed
+        attributes = [code for code in constant.pop("attr", ()) if code != SKIPPABLE_ATTRIBUTE]
         if attributes or "attr" in self.exchange.required:
-            encoded["attr"] = attributes
+            constant["attr"] = attributes
+        fields = json_fields(constant)
+        if not changed:
+            self._unskippable = fields
+        return fields
 
     def served(self, ids: str, bid_id: str, protocol: int, skippable: bool, skip_after_s: int) -> str:
         """The markup that a win notice answers with; native is never fetched. ValueError: no such VAST is made."""
         if self._banner is not None:
-            return self._banner.render(ids)
+            return _read(self._banner.render(ids))
         spec = self.creative.spec
         if spec.format not in (VIDEO, AUDIO) or self.exchange.markup != "nurl":
             raise ValueError(f"creative {self.creative.id!r} has no markup to fetch")
         if protocol not in VERSIONS:
             raise ValueError(f"protocol {protocol} is no VAST or DAAST that is made here")
         offer = MediaOffer(skip_after_s=skip_after_s)
-        return self._version(protocol, skippable and spec.skippable).render(offer, ids, bid_id)
+        return _read(self._version(protocol, skippable and spec.skippable).render(offer, ids, bid_id))
 
     def _version(self, protocol: int, skippable: bool) -> Vast:
         vast = self._vast.get((protocol, skippable))
@@ -115,13 +171,13 @@ class Prepared:
             self._vast[protocol, skippable] = vast
         return vast
 
-    def _refusal(self) -> str:
+    def _refusal(self, seat: str) -> str:
         exchange = self.exchange
         if exchange.markup == "nurl" and (self._notices is None or self.creative.spec.format is NATIVE):
             return MARKUP  # nowhere to fetch it from; native, which needs the assets that the slot asks for
-        if (not self.seat and "seat" in exchange.required) or (exchange.numeric_seats and not _is_number(self.seat)):
+        if (not seat and "seat" in exchange.required) or (exchange.numeric_seats and not _is_number(seat)):
             return SEAT
-        called = {field for field, _, _ in self.notices}
+        called = exchange.notices if self._notices else NOTHING
         there = (
             self.constant.keys() | called | {"id", "impid", "price"} | ({"adm"} if exchange.markup == "adm" else set())
         )
@@ -141,12 +197,14 @@ class Prepared:
         return exchange.price_macro in "\n".join((creative.html, *creative.impression_trackers))
 
 
-def _cut(notices: Notices, exchange: Exchange) -> Iterator[tuple[str, str, str]]:
-    """(field, URL before the ids, URL after them) of the notices that the exchange calls."""
-    for field, template in (("nurl", notices.win), ("burl", notices.billing), ("lurl", notices.loss)):
-        if field in exchange.notices:
-            before, _, after = template.partition(TRAIL)
-            yield field, before, after
+def json_fields(fields: Mapping[str, Any]) -> str:
+    """As they follow others in a JSON object."""
+    return f",{orjson.dumps(fields).decode()[1:-1]}" if fields else ""
+
+
+def _read(markup: str) -> str:
+    text: str = orjson.loads(f'"{markup}"')
+    return text
 
 
 def _constant(campaign: Campaign, creative: Creative, exchange: Exchange) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How text gets into URLs, attributes and CDATA sections.
+"""How text gets into URLs, attributes, CDATA sections and JSON.
 
 The rule kept here: what `url`, `value` and `request_value` return is ASCII without quotes, angle brackets,
 backslashes, spaces or control characters, so it is inert in HTML, JavaScript strings, XML and JSON; in HTML only `&` is
@@ -11,6 +11,8 @@ import html
 import re
 from urllib.parse import quote
 
+import orjson
+
 MAX_ID_CHARS = 128
 """Longer ids from a request are cut in URLs: 10 KB must not come back ten times. The bid's id tells them apart."""
 
@@ -19,7 +21,8 @@ _URL_CHARS = "!#$%&()*+,-./:;=?@[]_~{}"
 # XML 1.0, section 2.2: no other character may stand in a document, escaped or not.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
-# RFC 3986, section 2.3. Most ids have nothing else: asking first saves 1 µs an id, three a bid.
+# RFC 3986, section 2.3. Most ids have nothing else: asking first saves 1 µs an id, three a bid; of letters and digits
+# alone, as slots' ids are, `isalnum` knows without it.
 _is_unreserved = re.compile(r"[A-Za-z0-9._~-]*").fullmatch
 
 
@@ -35,7 +38,9 @@ def url(text: str) -> str:
 
 def value(text: str) -> str:
     """An id as the value of a query parameter. A macro inside an id is encoded too, so no exchange replaces it."""
-    return text if _is_unreserved(text) else quote(text, safe="", errors="replace")
+    return (
+        text if (text.isalnum() and text.isascii()) or _is_unreserved(text) else quote(text, safe="", errors="replace")
+    )
 
 
 def request_value(text: str) -> str:
@@ -51,6 +56,23 @@ def attribute(text: str) -> str:
 def cdata(text: str) -> str:
     """`text` as a CDATA section; a `]]>` inside is split over two."""
     return "<![CDATA[" + text.replace("]]>", "]]]]><![CDATA[>") + "]]>"
+
+
+def quoted(text: str) -> str:
+    """`text` as a JSON string."""
+    return orjson.dumps(text).decode()
+
+
+def in_json(text: str) -> str:
+    """`text` as it stands within a JSON string."""
+    return quoted(text)[1:-1]
+
+
+def json_parts(text: str, mark: str) -> tuple[str, ...]:
+    """What stands before, between and after the `mark`s in `text`, each as within a JSON string. A bid joins them with
+    what goes in the mark's place, if that is inert in JSON: nothing is searched or escaped again. JSON must not escape
+    the mark."""
+    return tuple(in_json(text).split(mark))
 
 
 def is_script(tracker: str) -> bool:

@@ -6,7 +6,7 @@ The rule kept here: a URL is escaped for where it stands. In a tag `&` becomes `
 from __future__ import annotations
 
 from bidder.domain import Creative
-from bidder.stages.markup.escaping import attribute, clean, is_script, url
+from bidder.stages.markup.escaping import attribute, clean, is_script, json_parts, url
 from bidder.stages.markup.notices import RAW_TRAIL, TRAIL, Notices
 
 CLICK_MACRO = "${CLICK_URL}"
@@ -17,16 +17,17 @@ _SCRIPT = '<script src="%s" async></script>'
 class Banner:
     """The markup of one banner creative, ready but for the ids of the bid."""
 
-    __slots__ = ("_template",)
+    __slots__ = ("_pieces",)
 
     def __init__(self, creative: Creative, notices: Notices | None) -> None:
         click = notices.click(redirect=True) if notices else url(creative.landing_url)
         body = _with_click(clean(creative.html), click) if creative.html else _linked_image(creative, click)
-        self._template = _inside_body(body, _trackers(creative, notices))
+        template = _inside_body(body, _trackers(creative, notices))
+        self._pieces = tuple(json_parts(piece, TRAIL) for piece in template.split(RAW_TRAIL))
 
     def render(self, trail: str) -> str:
-        """The markup for one bid. `trail`: see `notices.trail`."""
-        return self._template.replace(TRAIL, trail.replace("&", "&amp;")).replace(RAW_TRAIL, trail)
+        """The markup for one bid, as it stands within a JSON string. `trail`: see `notices.trail`."""
+        return trail.join(map(trail.replace("&", "&amp;").join, self._pieces))
 
 
 def _with_click(html: str, click: str) -> str:

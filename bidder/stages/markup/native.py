@@ -12,7 +12,7 @@ import orjson
 
 from bidder.domain import Creative, NativeAsset, NativeImage, NativeOffer
 from bidder.stages.fit import image_fits
-from bidder.stages.markup.escaping import attribute, is_script, url
+from bidder.stages.markup.escaping import attribute, in_json, is_script, json_parts, url
 from bidder.stages.markup.notices import TRAIL, Notices
 
 IMPRESSION, IMAGE, SCRIPT = 1, 1, 2  # event type; event tracking methods (sections 7.6, 7.7)
@@ -23,7 +23,7 @@ _TITLE, _CALL_TO_ACTION = 0, 12  # keys of `_texts`: the title, and a data asset
 class Native:
     """One native creative, ready but for the choice of assets and the bid's ids."""
 
-    __slots__ = ("_click", "_images", "_landing_url", "_privacy_url", "_texts", "_trackers", "_wrapped")
+    __slots__ = ("_click", "_endings", "_images", "_landing_url", "_privacy_url", "_texts", "_trackers", "_wrapped")
 
     def __init__(self, creative: Creative, notices: Notices | None, *, wrapped: bool = False) -> None:
         """`wrapped`: the exchange takes native in {"native": …} only, whatever the request looks like."""
@@ -37,71 +37,89 @@ class Native:
         if notices:
             trackers.append(notices.impression())
         self._trackers = tuple((tracker, SCRIPT if is_script(tracker) else IMAGE) for tracker in trackers)
+        self._endings: dict[tuple[bool, bool, bool], tuple[str, ...]] = {}  # what follows the assets: 8 at most
 
     def render(self, offer: NativeOffer, trail: str) -> str:
-        """The markup for one bid. `trail`: see `notices.trail`."""
+        """The markup for one bid, as it stands within a JSON string. `trail`: see `notices.trail`."""
+        assets: list[str] = []
+        for asset in offer.assets:
+            if content := self._content(asset):
+                required = r",\"required\":1" if asset.required else ""
+                assets.append(rf"{{\"id\":{asset.id}{required},{content}")
+        version = offer.version if offer.version in _VERSIONS else "1.2"
+        images = scripts = False
+        for event, methods in offer.event_trackers:
+            if event == IMPRESSION:
+                images, scripts = images or IMAGE in methods, scripts or SCRIPT in methods
+        key = offer.privacy_link, images, scripts
+        ending = trail.join(self._endings.get(key) or self._ending(*key))
+        native = rf"{{\"ver\":\"{version}\",\"assets\":[{','.join(assets)}],{ending}"
+        return rf"{{\"native\":{native}}}" if offer.wrapped or self._wrapped else native
+
+    def _content(self, asset: NativeAsset) -> str:
+        """What follows the id in the asset's object; "": it is left out."""
+        kind, type = asset.kind, asset.type
+        if kind == "image":
+            for image, ready in self._images:
+                if image_fits(image, asset):
+                    return ready
+        elif kind == "title" or (kind == "data" and type):  # the catalog holds no video assets for native
+            most = asset.max_length
+            for length, ready in self._texts.get(_TITLE if kind == "title" else type, ()):
+                if not most or length <= most:
+                    return ready
+        return ""
+
+    def _ending(self, privacy: bool, images: bool, scripts: bool) -> tuple[str, ...]:
+        """What follows the assets, where the slot shows the buyer's notice, and supports these methods of tracking.
+
+        Impression trackers are eventtrackers where the slot supports the method, else in the older fields."""
         link: dict[str, Any] = {"url": self._landing_url}
         if self._click:
-            link["clicktrackers"] = [self._click.replace(TRAIL, trail)]
-        assets = [answer for asset in offer.assets if (answer := self._answer(asset)) is not None]
-        version = offer.version if offer.version in _VERSIONS else "1.2"
-        native: dict[str, Any] = {"ver": version, "assets": assets, "link": link}
-        if self._privacy_url and offer.privacy_link:
-            native["privacy"] = self._privacy_url
-        self._track(native, offer, trail)
-        return orjson.dumps({"native": native} if offer.wrapped or self._wrapped else native).decode()
-
-    def _answer(self, asset: NativeAsset) -> dict[str, Any] | None:
-        content = self._content(asset)
-        if content is None:
-            return None
-        return {"id": asset.id, "required": 1, **content} if asset.required else {"id": asset.id, **content}
-
-    def _content(self, asset: NativeAsset) -> dict[str, Any] | None:
-        if asset.kind == "title":
-            text = self._text(_TITLE, asset.max_length)
-            return {"title": {"text": text}} if text else None
-        if asset.kind == "data":
-            text = self._text(asset.type, asset.max_length) if asset.type else ""
-            return {"data": {"type": asset.type, "value": text}} if text else None
-        if asset.kind == "image":
-            return next((ready for image, ready in self._images if image_fits(image, asset)), None)
-        return None  # a video asset: the catalog holds none for native
-
-    def _text(self, type: int, max_length: int) -> str:
-        return next((text for text in self._texts.get(type, ()) if not max_length or len(text) <= max_length), "")
-
-    def _track(self, native: dict[str, Any], offer: NativeOffer, trail: str) -> None:
-        """Impression trackers as eventtrackers where the slot supports the method, else in the older fields."""
-        methods = {method for event, offered in offer.event_trackers if event == IMPRESSION for method in offered}
-        for template, method in self._trackers:
-            tracker = template.replace(TRAIL, trail)
-            if method in methods:
+            link["clicktrackers"] = [self._click]
+        ending: dict[str, Any] = {"link": link}
+        if self._privacy_url and privacy:
+            ending["privacy"] = self._privacy_url
+        for tracker, method in self._trackers:
+            if images if method == IMAGE else scripts:
                 event = {"event": IMPRESSION, "method": method, "url": tracker}
-                native.setdefault("eventtrackers", []).append(event)
+                ending.setdefault("eventtrackers", []).append(event)
             elif method == IMAGE:
-                native.setdefault("imptrackers", []).append(tracker)
+                ending.setdefault("imptrackers", []).append(tracker)
             else:
                 tag = f'<script src="{attribute(tracker)}"></script>'
-                native["jstracker"] = native.get("jstracker", "") + tag
+                ending["jstracker"] = ending.get("jstracker", "") + tag
+        parts = self._endings[privacy, images, scripts] = json_parts(_inside(ending), TRAIL)
+        return parts
 
 
-def _texts(creative: Creative) -> dict[int, list[str]]:
-    """Texts by data asset type, in the catalog's order; the title is type 0."""
-    texts: dict[int, list[str]] = {}
+def _inside(content: dict[str, Any]) -> str:
+    """The rest of a JSON object that begins with something else."""
+    return orjson.dumps(content).decode()[1:]
+
+
+def _texts(creative: Creative) -> dict[int, list[tuple[int, str]]]:
+    """Texts by data asset type, in the catalog's order: their length, and the content of the asset as it stands within
+    a JSON string, "" of an empty one. The title is type 0."""
+    texts: dict[int, list[tuple[int, str]]] = {}
+
+    def add(type: int, text: str) -> None:
+        content = {"data": {"type": type, "value": text}} if type else {"title": {"text": text}}
+        texts.setdefault(type, []).append((len(text), in_json(_inside(content)) if text else ""))
+
     if creative.title:
-        texts[_TITLE] = [creative.title]
+        add(_TITLE, creative.title)
     for each in creative.texts:
-        texts.setdefault(each.type, []).append(each.text)
+        add(each.type, each.text)
     if creative.call_to_action:
-        texts.setdefault(_CALL_TO_ACTION, []).append(creative.call_to_action)
+        add(_CALL_TO_ACTION, creative.call_to_action)
     return texts
 
 
-def _image(image: NativeImage) -> dict[str, Any]:
+def _image(image: NativeImage) -> str:
     content: dict[str, Any] = {"url": url(image.url)}
     if image.type:
         content["type"] = image.type
     if image.width and image.height:
         content |= {"w": image.width, "h": image.height}
-    return {"img": content}
+    return in_json(_inside({"img": content}))

@@ -18,14 +18,12 @@ from types import MappingProxyType
 
 from bidder.stages.markup.escaping import url, value
 
-TRAIL = "\x00"
-"""Stands in a template where `trail()` goes. Catalog text never holds it: see `escaping.clean` and `escaping.url`."""
+TRAIL = "\ufffe"
+"""Stands in a template where `trail()` goes. Catalog text never holds it: see `escaping.clean` and `escaping.url`.
+It is no character, and JSON has no escape for it."""
 
-RAW_TRAIL = "\x01"
+RAW_TRAIL = "\uffff"
 """The same inside an HTML script element, where `&` is not escaped."""
-
-BID_ID = "\x02"
-"""Stands in a template where the bid's id goes, percent-encoded."""
 
 TEST = "&test=1"
 """Added to the trail of a test auction (`test`, section 3.2.1): what comes back of it never counts."""

@@ -9,11 +9,12 @@ Protocol codes are those of AdCOM's creative subtypes for audio and video: 2 VAS
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from bidder.domain import AUDIO, VIDEO, BannerOffer, Companion, Creative, Format, MediaFile, MediaOffer
-from bidder.stages.markup.escaping import attribute, cdata, clean, url
-from bidder.stages.markup.notices import BID_ID, TRAIL, Notices
+from bidder.stages.markup.escaping import attribute, cdata, clean, in_json, json_parts, url
+from bidder.stages.markup.notices import TRAIL, Notices
 
 AD_SYSTEM = "rtb-bidder"
 VAST2, VAST3, VAST40, DAAST, VAST41, VAST42, VAST43 = 2, 3, 7, 9, 11, 13, 15
@@ -24,9 +25,10 @@ _IF_NOT_SAID = {VIDEO: VAST3, AUDIO: VAST41}  # read by most players; the first 
 _FOUR = frozenset({VAST40, VAST41, VAST42, VAST43})
 _HAS_SERVING_ID = _FOUR - {VAST40}
 _HAS_ID_VALUE = frozenset({VAST40, VAST41})  # UniversalAdId said its id twice
-_FILES = "\x03"  # stands in the document where the media files go
-_COMPANIONS = "\x04"  # and the companions
-_SKIP_OFFSET = "\x05"  # and the time from which on the ad can be skipped
+# Stand in the document, in this order, where AdServingId goes, the time from which on the ad can be skipped, the media
+# files, and the companions.
+_SERVING_ID, _SKIP_OFFSET, _FILES, _COMPANIONS = _PLACES = "\x02\x03\x04\x05"
+_at_places = re.compile(f"[{_PLACES}]").split
 _RENDERING = {"beside": "concurrent", "end_card": "end-card"}  # of companions, from 4.1 on
 _STATIC = 1  # companiontype: an image
 _EVENTS = ("start", "firstQuartile", "midpoint", "thirdQuartile", "complete")
@@ -40,9 +42,8 @@ def choose_protocol(format: Format, offered: frozenset[int], able: frozenset[int
     usual = _IF_NOT_SAID[format]
     if not offered and (not able or usual in able):
         return usual
-    common = offered & able if offered and able else offered or able
     for code in _BEST_FIRST:
-        if code in common and (code != DAAST or format is AUDIO):
+        if (not offered or code in offered) and (not able or code in able) and (code != DAAST or format is AUDIO):
             return code
     return usual
 
@@ -51,7 +52,7 @@ class Vast:
     """The document for one creative in one version, ready but for the files that the player takes, the time of skipping
     (not before the player's `skipafter`) and the bid's ids."""
 
-    __slots__ = ("_after", "_before", "_companions", "_end", "_files", "_identity", "_skip_after_s", "_skip_offset")
+    __slots__ = ("_companions", "_creative", "_files", "_has_serving_id", "_identity", "_pieces", "_skip_offset")
 
     def __init__(
         self,
@@ -61,35 +62,46 @@ class Vast:
         notices: Notices | None,
         categories: Sequence[str] = (),
     ) -> None:
-        self._files = tuple((file, _media_file(creative, file, protocol)) for file in creative.media)
-        document = _document(creative, protocol, skippable, notices, categories)
-        self._before, _, after = document.partition(_FILES)
-        self._after, _, self._end = after.partition(_COMPANIONS)
-        self._identity = _universal_ad_id(creative, protocol)
-        self._skip_after_s, self._skip_offset = creative.skip_after_s, _clock(creative.skip_after_s)
+        self._creative = creative
+        self._files = tuple((file, in_json(_media_file(creative, file, protocol))) for file in creative.media)
+        skips = skippable and protocol != VAST2  # 2.0 knows no skipping
+        document = _document(creative, protocol, notices, categories, skips=skips)
+        self._pieces = tuple(json_parts(piece, TRAIL) for piece in _at_places(document))
+        self._has_serving_id = protocol in _HAS_SERVING_ID
+        self._identity = in_json(_universal_ad_id(creative, protocol))
+        self._skip_offset = _skip_offset(creative.skip_after_s) if skips else ""
         known = () if protocol == DAAST else creative.companions
-        self._companions = tuple((each, _companion(each, protocol, notices)) for each in known)
+        self._companions = tuple((each, json_parts(_companion(each, protocol, notices), TRAIL)) for each in known)
 
     def render(self, offer: MediaOffer, trail: str, bid_id: str) -> str:
-        """The markup for one bid. `trail`: see `notices.trail`; `bid_id` is percent-encoded.
+        """The markup for one bid, as it stands within a JSON string. `trail`: see `notices.trail`; `bid_id` is
+        percent-encoded.
 
         Where no file meets the offer's type, delivery and bitrate at once, every file is sent: the player chooses."""
-        files = [xml for file, xml in self._files if plays(file, offer)] or [xml for _, xml in self._files]
-        before = self._before.replace(TRAIL, trail).replace(BID_ID, bid_id)
-        later = offer.skip_after_s > self._skip_after_s
-        before = before.replace(_SKIP_OFFSET, _clock(offer.skip_after_s) if later else self._skip_offset)
+        before, about, linear, after, end = map(trail.join, self._pieces)
+        serving_id = f"<AdServingId>{bid_id}</AdServingId>" if self._has_serving_id else ""
+        skip_offset = self._skip_offset
+        if skip_offset and offer.skip_after_s > self._creative.skip_after_s:
+            skip_offset = _skip_offset(offer.skip_after_s)
+        files = self._files
+        sent = [xml for file, xml in files if plays(file, offer)] if len(files) > 1 else ()
+        media = "".join(sent or [xml for _, xml in files])
         beside = self._beside(offer, trail) if self._companions and offer.companions else ""
-        return before + "".join(files) + self._after.replace(TRAIL, trail) + beside + self._end
+        return f"{before}{serving_id}{about}{skip_offset}{linear}{media}{after}{beside}{end}"
 
     def _beside(self, offer: MediaOffer, trail: str) -> str:
         """The companions that the slot has a place for, as a creative of their own; "": none."""
         if offer.companion_types and _STATIC not in offer.companion_types:
             return ""
-        taken = [xml for each, xml in self._companions if any(_takes(place, each) for place in offer.companions)]
+        taken = [parts for each, parts in self._companions if any(_takes(place, each) for place in offer.companions)]
         if not taken:
             return ""
-        images = "".join(taken).replace(TRAIL, trail)
+        images = "".join(map(trail.join, taken))
         return f"<Creative><CompanionAds>{images}</CompanionAds>{self._identity}</Creative>"
+
+
+def _skip_offset(seconds: int) -> str:
+    return in_json(f' skipoffset="{_clock(seconds)}"')
 
 
 def plays(file: MediaFile, offer: MediaOffer) -> bool:
@@ -128,9 +140,10 @@ def _companion(companion: Companion, protocol: int, notices: Notices | None) -> 
 def _document(
     creative: Creative,
     protocol: int,
-    skippable: bool,
     notices: Notices | None,
     categories: Sequence[str],
+    *,
+    skips: bool,
 ) -> str:
     root = "DAAST" if protocol == DAAST else "VAST"
     namespace = ' xmlns="http://www.iab.com/VAST"' if protocol in _FOUR else ""
@@ -141,7 +154,7 @@ def _document(
         f'<{root} version="{VERSIONS[protocol]}"{namespace}><Ad id="{_id(creative)}"{kind}><InLine>'
         f"<AdSystem>{AD_SYSTEM}</AdSystem>"
         + _about(creative, protocol, notices, categories)
-        + f'<Creatives><Creative id="{_id(creative)}">{_linear(creative, protocol, skippable, notices)}'
+        + f'<Creatives><Creative id="{_id(creative)}">{_linear(creative, protocol, notices, skips=skips)}'
         f"{_universal_ad_id(creative, protocol)}</Creative>{_COMPANIONS}</Creatives></InLine></Ad></{root}>"
     )
 
@@ -152,11 +165,10 @@ def _about(creative: Creative, protocol: int, notices: Notices | None, categorie
     error = f"<Error>{cdata(notices.error())}</Error>" if notices else ""
     impressions = _impressions(creative, notices)
     if protocol in _FOUR:
-        serving_id = f"<AdServingId>{BID_ID}</AdServingId>" if protocol in _HAS_SERVING_ID else ""
-        return error + impressions + serving_id + title
+        return error + impressions + _SERVING_ID + title
     if protocol == DAAST:
         title += f"<Category>{cdata(clean(categories[0] if categories else _UNCATEGORISED))}</Category>"
-    return title + error + impressions
+    return title + error + impressions + _SERVING_ID
 
 
 def _impressions(creative: Creative, notices: Notices | None) -> str:
@@ -167,16 +179,14 @@ def _impressions(creative: Creative, notices: Notices | None) -> str:
     return "".join(f"<Impression>{cdata(each)}</Impression>" for each in urls or ["about:blank"])
 
 
-def _linear(creative: Creative, protocol: int, skippable: bool, notices: Notices | None) -> str:
-    skips = skippable and protocol != VAST2  # 2.0 knows no skipping
-    offset = f' skipoffset="{_SKIP_OFFSET}"' if skips else ""
+def _linear(creative: Creative, protocol: int, notices: Notices | None, *, skips: bool) -> str:
     duration = f"<Duration>{_clock(creative.spec.duration_s)}</Duration>"
     events = _tracking(notices, (*_EVENTS, "skip") if skips else _EVENTS) if notices else ""
     media = f"<MediaFiles>{_FILES}</MediaFiles>"
     clicks = _clicks(creative, protocol, notices)
     if protocol in _FOUR:
-        return f"<Linear{offset}>{events}{duration}{media}{clicks}</Linear>"
-    return f"<Linear{offset}>{duration}{events}{clicks}{media}</Linear>"
+        return f"<Linear{_SKIP_OFFSET}>{events}{duration}{media}{clicks}</Linear>"
+    return f"<Linear{_SKIP_OFFSET}>{duration}{events}{clicks}{media}</Linear>"
 
 
 def _tracking(notices: Notices, events: Sequence[str]) -> str:

@@ -83,6 +83,12 @@ def test_scripts_are_told_by_their_path(tracker: str, script: bool) -> None:
     assert is_script(tracker) is script
 
 
+def read(markup: str) -> str:
+    """As an exchange has it once it has read the bid."""
+    text: str = json.loads(f'"{markup}"')
+    return text
+
+
 # -- banner ----------------------------------------------------------------------------------------------------------
 
 
@@ -113,7 +119,7 @@ def banner(**changes: Any) -> Creative:
 
 def test_click_macro_in_a_tag() -> None:
     """The click macro becomes the tracker that redirects to the landing page."""
-    markup = Banner(banner(html='<a href="${CLICK_URL}">Buy</a>'), NOTICES).render(TRAIL)
+    markup = read(Banner(banner(html='<a href="${CLICK_URL}">Buy</a>'), NOTICES).render(TRAIL))
     assert markup.count("&") == markup.count("&amp;")
     [href] = Tags(markup).values("a", "href")
     assert urlsplit(href).path == "/notice/click"
@@ -131,7 +137,7 @@ def test_click_macro_in_a_tag() -> None:
 def test_click_macro_in_a_script() -> None:
     """In a script element the URL is not HTML-escaped, in a tag after it it is."""
     html = '<script>var clickTag = "${CLICK_URL}";</script><a href="${CLICK_URL}">Buy</a>'
-    markup = Banner(banner(html=html), NOTICES).render(TRAIL)
+    markup = read(Banner(banner(html=html), NOTICES).render(TRAIL))
     tags = Tags(markup)
     assert tags.texts[0] == f'var clickTag = "{tags.values("a", "href")[0]}";'
     assert markup.count("&amp;go=1") == 1
@@ -141,7 +147,7 @@ def test_click_macro_in_a_script() -> None:
 def test_image_banner(notices: Notices | None) -> None:
     """A creative without HTML is its preview image, linked."""
     creative = banner(preview_url='https://cdn.example/a".png', title='<"Tom & Jerry">')
-    tags = Tags(Banner(creative, notices).render(TRAIL))
+    tags = Tags(read(Banner(creative, notices).render(TRAIL)))
     image = tags.tags[1]
     assert image[0] == "img"
     assert image[1] | {"style": ""} == {
@@ -157,7 +163,7 @@ def test_image_banner(notices: Notices | None) -> None:
 def test_banner_of_text() -> None:
     """A creative without HTML and without an image is its title, linked; without a title, its address."""
     for title, shown in (("Tom & Jerry", "Tom & Jerry"), ("", LANDING)):
-        tags = Tags(Banner(banner(title=title), None).render(TRAIL))
+        tags = Tags(read(Banner(banner(title=title), None).render(TRAIL)))
         assert (tags.values("a", "href"), tags.texts) == ([LANDING], [shown])
 
 
@@ -167,7 +173,7 @@ def test_banner_trackers() -> None:
         html="<html><body><p>Buy</p></body></html>",
         impression_trackers=("https://t.example/p?x=1&y=2", "https://t.example/t.js"),
     )
-    markup = Banner(creative, NOTICES).render(TRAIL)
+    markup = read(Banner(creative, NOTICES).render(TRAIL))
     tags = Tags(markup)
     [theirs, ours] = tags.values("img", "src")
     assert theirs == "https://t.example/p?x=1&y=2"
@@ -208,7 +214,7 @@ def document(
 ) -> ET.Element:
     """The document with its namespace taken off the names."""
     vast = Vast(creative, protocol, skippable, notices, categories)
-    root = ET.fromstring(vast.render(offer or MediaOffer(), TRAIL, "bid-1"))
+    root = ET.fromstring(read(vast.render(offer or MediaOffer(), TRAIL, "bid-1")))
     assert root.tag.startswith(FOUR) is (protocol in (7, 11, 13, 15))
     for element in root.iter():
         element.tag = element.tag.removeprefix(FOUR)
@@ -453,7 +459,7 @@ NATIVE = Creative(
 
 
 def native(*assets: NativeAsset, creative: Creative = NATIVE, notices: Notices | None = None, **offer: Any) -> Any:
-    return json.loads(Native(creative, notices).render(NativeOffer(assets, **offer), TRAIL))
+    return json.loads(read(Native(creative, notices).render(NativeOffer(assets, **offer), TRAIL)))
 
 
 LARGE = {"url": "https://cdn.example/large.jpg", "type": 3, "w": 1200, "h": 627}

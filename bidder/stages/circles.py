@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
-from math import asin, ceil, cos, floor, radians, sin, sqrt
+from math import ceil, cos, floor, inf, pi, radians, sin
 
 from bidder.domain import Campaign, Circle
 from bidder.stages.tables import Kept, Masks, Table
@@ -24,11 +24,12 @@ def circles_of(campaign: Campaign) -> tuple[Circle, ...]:
 
 
 def grid(circles: Sequence[Circle]) -> tuple[bytes, dict[str | int, list[int]]]:
-    """The circles' figures, and which of them, by number, reach into which cell."""
+    """The circles' figures, four each: where the centre is on a sphere of radius 1, and the square of the chord from
+    there to the rim; and which of them, by number, reach into which cell."""
     figures = array("d")
     cells: dict[str | int, list[int]] = {}
     for number, circle in enumerate(circles):
-        figures.extend((circle.latitude, circle.longitude, circle.radius_km))
+        figures.extend((*on_sphere(circle.latitude, circle.longitude), _chord_squared(circle.radius_km)))
         for cell in _cells(circle):
             cells.setdefault(cell, []).append(number)
     return figures.tobytes(), cells
@@ -41,7 +42,7 @@ class Circles:
 
     def __init__(self, figures: memoryview, cells: Table, inside: Masks, anywhere: int) -> None:
         self._figures = figures.cast("d")
-        self._cells: Kept[str, tuple[int, ...]] = Kept(cells.numbers, MAX_KEPT)
+        self._cells: Kept[tuple[int, int], tuple[int, ...]] = Kept(lambda cell: cells.numbers(_cell(*cell)), MAX_KEPT)
         self._wide = cells.numbers(WIDE)
         self._inside: Kept[int, int] = Kept(inside.of, MAX_KEPT)
         self.anywhere = anywhere
@@ -55,9 +56,18 @@ class Circles:
         mask = self.anywhere
         if latitude is None or longitude is None:
             return mask
-        for number in (*self._cells[_cell(floor(latitude), floor(longitude))], *self._wide):
-            lat, lon, radius_km = self._figures[3 * number : 3 * number + 3]
-            if distance_km(latitude, longitude, lat, lon) <= radius_km:
+        near = self._cells[floor(latitude), floor(longitude)]
+        if self._wide:
+            near = (*near, *self._wide)
+        if not near:
+            return mask
+        # Chords in place of arcs: four trigonometric functions a position, and none a circle.
+        x, y, z = on_sphere(latitude, longitude)
+        figures = self._figures
+        for number in near:
+            at = 4 * number
+            across, along, up = figures[at] - x, figures[at + 1] - y, figures[at + 2] - z
+            if across * across + along * along + up * up <= figures[at + 3]:
                 mask |= self._inside[number]
         return mask
 
@@ -79,8 +89,13 @@ def _cells(circle: Circle) -> Iterator[str]:
     yield from dict.fromkeys(_cell(latitude, longitude) for latitude in latitudes for longitude in longitudes)
 
 
-def distance_km(lat1: float, lon1: float, lat2: float, lon2: float) -> float:
-    """Great-circle distance by the haversine formula."""
-    a = sin(radians(lat2 - lat1) / 2) ** 2
-    b = cos(radians(lat1)) * cos(radians(lat2)) * sin(radians(lon2 - lon1) / 2) ** 2
-    return 2 * EARTH_RADIUS_KM * asin(sqrt(min(1.0, a + b)))
+def on_sphere(latitude: float, longitude: float) -> tuple[float, float, float]:
+    """A position on a sphere of radius 1."""
+    up, around = radians(latitude), radians(longitude)
+    return cos(up) * cos(around), cos(up) * sin(around), sin(up)
+
+
+def _chord_squared(distance_km: float) -> float:
+    """From one end of an arc to the other, on a sphere of radius 1; beyond half way round everything is inside."""
+    half = distance_km / EARTH_RADIUS_KM / 2
+    return (2 * sin(half)) ** 2 if half < pi / 2 else inf

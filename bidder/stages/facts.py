@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
-from bidder.domain import NOTHING, PLACES_IN_POD, Auction, Exchange, MediaOffer, Profile, Slot
+from bidder.domain import NOTHING, PLACES_IN_POD, Auction, Exchange, MediaOffer, Pod, Profile, Slot
 from bidder.stages.domains import and_above, app_id, bare_domain
 from bidder.stages.specs import Specs
 
@@ -70,13 +70,14 @@ _connection_of = attrgetter("connection_type", "carrier", "language")
 
 @dataclass(slots=True)
 class Facts:
-    """What targeting asks of a request, computed once. "" and 0 mean unknown. `groups`: in the order of `GROUPS`."""
+    """What targeting asks of a request, computed once. "" and 0 mean unknown. `groups`: in the order of `GROUPS`;
+    `attributes`: those of `SLOT_ATTRIBUTES` that all slots of the request have."""
 
     groups: tuple[Group, ...]
     segments: frozenset[str]
     auction: Auction
     exchange: Exchange
-    user_known: bool
+    attributes: list[str]
     profile_known: bool
 
     def named(self) -> Named:
@@ -100,7 +101,7 @@ def facts_of(auction: Auction, exchange: Exchange, profile: Profile | None, now_
         (exchange.name, hour_of_week(now_s, auction.utc_offset_min)),
     )
     segments = auction.segments | profile.segments if profile else auction.segments
-    return Facts(groups, segments, auction, exchange, bool(auction.profile_keys), profile is not None)
+    return Facts(groups, segments, auction, exchange, _request_attributes(auction), profile is not None)
 
 
 def hour_of_week(now_s: float, utc_offset_min: int | None) -> int:
@@ -164,33 +165,32 @@ _WANTED: Mapping[str, Callable[[Values], Values]] = {
 }
 
 
-Attributes = tuple[frozenset[str], frozenset[str]]
+Attributes = tuple[tuple[str, ...], frozenset[str]]
 """Of `SLOT_ATTRIBUTES`: those that a slot has, and those that it has if a bid asks for them."""
 
 
 @dataclass(slots=True)
 class SlotFacts:
-    """What targeting asks of a slot. `specs`: a bitmap of those that it takes; `positions`: of its offers."""
+    """What targeting asks of a slot. `specs`: a bitmap of those that it takes."""
 
     slot: Slot
     specs: int
-    positions: tuple[int, ...]
     attributes: Attributes
 
 
 def slot_facts(slot: Slot, facts: Facts, specs: Specs) -> SlotFacts:
     exchange = facts.exchange
-    return SlotFacts(
-        slot,
-        specs.taken(slot, facts.auction.allowed_languages, exchange.strict_banner_size),
-        tuple([offer.position for offer in (slot.banner, slot.video, slot.audio) if offer is not None]),
-        (slot_attributes(slot, facts), _places_to_ask_for(slot) if exchange.hears_places else NOTHING),
-    )
+    taken = specs.taken(slot, facts.auction.allowed_languages, exchange.strict_banner_size)
+    media = slot.video or slot.audio
+    to_ask_for = NOTHING
+    if media is not None and media.pod is not None and slot.is_pod and exchange.hears_places:
+        to_ask_for = _places_to_ask_for(media.pod)
+    return SlotFacts(slot, taken, (slot_attributes(slot, facts), to_ask_for))
 
 
-def slot_attributes(slot: Slot, facts: Facts) -> frozenset[str]:
-    """Which of `SLOT_ATTRIBUTES` this slot has. Line by line, half of what a generator over pairs took."""
-    present = []
+def slot_attributes(slot: Slot, facts: Facts) -> tuple[str, ...]:
+    """Which of `SLOT_ATTRIBUTES` this slot has, always in one order."""
+    present = list(facts.attributes)
     if slot.interstitial:
         present.append("interstitial")
     if slot.rewarded:
@@ -201,42 +201,42 @@ def slot_attributes(slot: Slot, facts: Facts) -> frozenset[str]:
         present.append("viewable")
     if slot.deals:
         present.append("deal")
-    if facts.auction.coppa:
-        present.append("child_directed")
-    if facts.auction.all_impressions:
-        present.append("all_impressions")
-    if facts.user_known:
-        present.append("known_user")
     media = slot.video or slot.audio
     if media is not None:
-        present += _media_attributes(media)
-    return frozenset(present)
+        _add_media_attributes(present, media)
+    return tuple(present)
 
 
-def _media_attributes(media: MediaOffer) -> Iterator[str]:
+def _request_attributes(auction: Auction) -> list[str]:
+    """Those that all its slots have."""
+    present = []
+    if auction.coppa:
+        present.append("child_directed")
+    if auction.all_impressions:
+        present.append("all_impressions")
+    if auction.profile_keys:
+        present.append("known_user")
+    return present
+
+
+def _add_media_attributes(present: list[str], media: MediaOffer) -> None:
     if media.skippable:
-        yield "skippable"
+        present.append("skippable")
     if media.placement == IN_STREAM:
-        yield "in_stream"
+        present.append("in_stream")
     delay_s = media.start_delay_s
     if delay_s is not None:
         if delay_s > 0 or delay_s == GENERIC_MID_ROLL:
-            yield "mid_roll"
+            present.append("mid_roll")
         elif delay_s in (PRE_ROLL, GENERIC_POST_ROLL):
-            yield "pre_roll" if delay_s == PRE_ROLL else "post_roll"
+            present.append("pre_roll" if delay_s == PRE_ROLL else "post_roll")
     if (pod := media.pod) is not None:
         if pod.order in (FIRST, LAST):
-            yield "first_pod" if pod.order == FIRST else "last_pod"
+            present.append("first_pod" if pod.order == FIRST else "last_pod")
         if pod.place in (FIRST, LAST) and not pod.is_dynamic:
-            yield "first_in_pod" if pod.place == FIRST else "last_in_pod"
+            present.append("first_in_pod" if pod.place == FIRST else "last_in_pod")
 
 
-def _places_to_ask_for(slot: Slot) -> frozenset[str]:
+def _places_to_ask_for(pod: Pod) -> frozenset[str]:
     """Of a dynamic pod: a bid may be for its first or last place alone (section 7.6)."""
-    media = slot.video or slot.audio
-    pod = None if media is None else media.pod
-    return (
-        NOTHING
-        if pod is None or not slot.is_pod
-        else frozenset([n for n, place in PLACES_IN_POD.items() if place in pod.open_places])
-    )
+    return frozenset([name for name, place in PLACES_IN_POD.items() if place in pod.open_places])

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from bidder.domain import CreativeSpec
+from bidder.domain import CreativeSpec, Slot
 from bidder.domain.records import Codec
 from bidder.stages.bitmaps import bits_of, without
 from bidder.stages.categories import FAMILIES, Categories, Labels
@@ -99,7 +99,7 @@ class Shard:
             _with_attributes(self.everyone, self.requiring, self.refusing), KEPT_SLOTS
         )
         self.positions = masks("position")
-        self._positions: Kept[tuple[int, ...], int] = Kept(self.positions.any_of, KEPT_SLOTS)
+        self._positions: Kept[int, int] = Kept(self.positions.of, KEPT_SLOTS)
         self.advertisers = Advertisers(masks("advertiser"))
         self.by_bundle = masks("advertised app")
         labels = [
@@ -173,9 +173,20 @@ class Shard:
         if slot.deals:
             mask |= self.with_deal([deal.id for deal in slot.deals])
         if self.positions:
-            mask &= self._positions[asked.positions]
+            mask &= self._positioned(slot)
         if self.requiring or self.refusing:
             mask &= self._attributes[asked.attributes]
+        return mask
+
+    def _positioned(self, slot: Slot) -> int:
+        """The campaigns that take the position of one of its offers."""
+        mask, positions = self.positions.anywhere, self._positions
+        if (offer := slot.banner) is not None:
+            mask = positions[offer.position]
+        if (media := slot.video) is not None:
+            mask |= positions[media.position]
+        if (media := slot.audio) is not None:
+            mask |= positions[media.position]
         return mask
 
     def taking(self, asked: SlotFacts) -> tuple[int, frozenset[int]]:

@@ -35,7 +35,7 @@ from bidder.stages.fit import (
     title_fits,
 )
 from bidder.stages.languages import ranges_over
-from bidder.stages.tables import Kept
+from bidder.stages.tables import Kept, KeptOfSets
 
 KEPT = 512
 MAX_MIMES = 16
@@ -62,10 +62,12 @@ class Specs:
         self._skippable = by(lambda spec: [spec.skippable]).get(True, 0)
         self._expandable = _any_of(by(lambda spec: spec.attributes), EXPANDABLE_ATTRIBUTES)
         self._by_language = by(lambda spec: ranges_over(spec.language))
-        self._by_mime = by(lambda spec: spec.mimes)
-        self._by_protocol = by(lambda spec: spec.protocols)
-        self._by_api = by(lambda spec: spec.apis)
-        self._apis = frozenset(self._by_api)
+        mimes, protocols = by(lambda spec: spec.mimes), by(lambda spec: spec.protocols)
+        apis = by(lambda spec: spec.apis)
+        # Of lists that slots send in few forms, what they let through is kept.
+        self._with_mimes: KeptOfSets[int] = KeptOfSets(lambda offered: _any_of(mimes, offered), KEPT)
+        self._with_protocols: KeptOfSets[int] = KeptOfSets(lambda offered: _any_of(protocols, offered), KEPT)
+        self._lacking_apis: KeptOfSets[int] = KeptOfSets(lambda offered: _any_of(apis, apis.keys() - offered), KEPT)
         self._by_attribute = by(attributes_of)
         self._by_banner_type = by(lambda spec: [spec.banner_type])
         self._by_linearity = by(lambda spec: [spec.linearity])
@@ -98,7 +100,7 @@ class Specs:
         if (offer.width_range is not None or offer.ratios) and not strict_sizes:
             mask |= _passing(self.of_size, in_range, offer)
         if offer.mimes:
-            mask &= _any_of(self._by_mime, offer.mimes)
+            mask &= self._with_mimes[offer.mimes]
         if offer.blocked_types:
             mask = without(mask, _any_of(self._by_banner_type, offer.blocked_types))
         if self._expandable and not may_expand(offer):
@@ -107,9 +109,9 @@ class Specs:
 
     def _media(self, offer: MediaOffer, mask: int) -> int:
         """Source: §3.2.7, §3.2.8, §7.4 (skippability). `mimes` is required: without any, a player plays nothing."""
-        mask &= _any_of(self._by_mime, offer.mimes)
+        mask &= self._with_mimes[offer.mimes]
         if offer.protocols:
-            mask &= _any_of(self._by_protocol, offer.protocols)
+            mask &= self._with_protocols[offer.protocols]
         if offer.linearity is not None:
             mask &= self._by_linearity.get(offer.linearity, 0)
         if offer.required_durations_s:
@@ -133,8 +135,7 @@ class Specs:
 
     def _allowed(self, mask: int, offer: BannerOffer | MediaOffer | NativeOffer) -> int:
         """Without those that need an API that is not there, or have a blocked attribute."""
-        if missing := self._apis - offer.apis:
-            mask = without(mask, _any_of(self._by_api, missing))
+        mask = without(mask, self._lacking_apis[offer.apis])
         if offer.blocked_attributes:
             mask = without(mask, _any_of(self._by_attribute, offer.blocked_attributes))
         return mask

@@ -14,7 +14,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from struct import Struct, unpack_from
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from zlib import crc32
 
 from bidder.stages.bitmaps import mask_of
@@ -166,16 +166,16 @@ class Kept(dict[K, V], Generic[K, V]):
         return bool(self or self._old)
 
 
-class KeptOfSets(Kept[frozenset[str], V]):
+class KeptOfSets(Kept[frozenset[Any], V]):
     """The same of sets; what was made for one of more than `most` values is not kept."""
 
     __slots__ = ("_most",)
 
-    def __init__(self, make: Callable[[frozenset[str]], V], limit: int, most: int = MAX_SET) -> None:
+    def __init__(self, make: Callable[[frozenset[Any]], V], limit: int, most: int = MAX_SET) -> None:
         super().__init__(make, limit)
         self._most = most
 
-    def keep(self, key: frozenset[str], value: V) -> V:
+    def keep(self, key: frozenset[Any], value: V) -> V:
         return value if len(key) > self._most else super().keep(key, value)
 
 

@@ -31,7 +31,6 @@ from bidder.domain import (
     Targeting,
 )
 from bidder.stages.categories import FAMILY_OF, lineage, unsuitable_for_children
-from bidder.stages.circles import distance_km
 from bidder.stages.domains import and_above, app_id, bare_domain
 from bidder.stages.facts import facts_of, hour_of_week, slot_attributes
 from bidder.stages.fit import has_playable_file
@@ -40,6 +39,7 @@ from bidder.stages.languages import ranges_over
 from bidder.stages.target import compile_index, target
 from bidder.stages.versions import version_of
 
+from .plain_circles import distance_km  # isort: skip
 from .plain_fit import fits  # isort: skip
 
 NOW_S = 1_767_614_400.0  # Monday 2026-01-05, 12:00 UTC
@@ -138,7 +138,7 @@ def expected(
     found = []
     for slot in auction.slots:
         facts = facts_of(auction, EXCHANGE, profile, NOW_S)
-        present = slot_attributes(slot, facts)
+        present = frozenset(slot_attributes(slot, facts))
         offer = slot.banner or slot.video or slot.audio
         with_deal, without = [], []
         for campaign in campaigns:

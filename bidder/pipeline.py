@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from time import monotonic, perf_counter, time
 from typing import NamedTuple, Protocol
 
+from msgspec import Struct
+
 from bidder.domain import Auction, Bid, Candidate, Exchange, NoBid, NoBidReason, Profile, Rates, Rows, Scores
 from bidder.metrics import Metrics
 from bidder.rounds import Round
@@ -67,8 +69,7 @@ class Scorer(Protocol):
     ) -> None: ...
 
 
-@dataclass(slots=True, frozen=True)
-class Answer:
+class Answer(Struct, frozen=True, gc=False):
     """What the exchange gets. `outcome` is the metrics' word for it."""
 
     status: int

@@ -60,6 +60,9 @@ class Lane:
         self.by_line = {b"POST %b HTTP/1.1" % path: stop for path, stop in self.by_path.items()}
         self._max_in_flight = max_in_flight
         self._clock = clock or fresh_clock()
+        self._patience_s = (
+            LATE_SHARE / 1000 * min([exchange.default_tmax_ms for exchange in exchanges.values()], default=0)
+        )
         self._round: Round[Arrival] = Round(self._take)
         self._since_s = 0.0  # when the round began
 
@@ -97,16 +100,22 @@ class Lane:
         return None
 
     def _take(self, group: list[Arrival]) -> None:
-        """Starts those that have not waited for too long."""
-        waited_ms = (self._clock() - self._since_s) * 1000
-        started = []
+        """Starts them, but for those that have waited for too long."""
+        waited_s = self._clock() - self._since_s
+        if waited_s > self._patience_s:
+            group = self._patient(group, waited_s)
+        self._pipeline.take(group)
+
+    def _patient(self, group: list[Arrival], waited_s: float) -> list[Arrival]:
+        """Those whose exchange gives them more time; the others are answered."""
+        patient = []
         for arrival in group:
-            if waited_ms > arrival.exchange.default_tmax_ms * LATE_SHARE:
+            if waited_s * 1000 > arrival.exchange.default_tmax_ms * LATE_SHARE:
                 self.metrics.no_bid(NoBidReason.OVERLOAD)
                 arrival.answered(_OVERLOADED)
             else:
-                started.append(arrival)
-        self._pipeline.take(started)
+                patient.append(arrival)
+        return patient
 
     def ended(self) -> None:
         """A bid that was started has its answer."""

@@ -150,7 +150,7 @@ _HASHES, _MAJORS = _Remembered(hashed), _Remembered(_major)
 
 
 class _Bounded(dict[int, int]):
-    """A code of a list, kept where float32 is exact. By look-up, since a call takes four times as long."""
+    """A code of a list, kept where float32 is exact. By look-up, which costs less than a call."""
 
     __slots__ = ()
 

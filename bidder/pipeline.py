@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import monotonic, perf_counter, time
 from typing import NamedTuple, Protocol
 
@@ -88,6 +88,10 @@ TEST_NO_CONTENT = Answer(204, b"", TEST)
 Answered = Callable[[Answer], None]
 
 
+Moment = tuple[Compiled, float, Rates]
+"""What holds for all that are taken together: the catalog, Unix seconds, the rates (none once they are stale)."""
+
+
 class Arrival(NamedTuple):
     """A bid request that began to arrive at `arrived_s` (of the loop's clock). `answered` is called once."""
 
@@ -104,16 +108,16 @@ class Open:
     pipeline: Pipeline
     auction: Auction
     exchange: Exchange
-    compiled: Compiled
     answered: Answered
     deadline_s: float
+    compiled: Compiled
     now_s: float
     rates: Rates  # of the moment: none once they are stale
     lookup: asyncio.Future[Profile | None] | None = None  # of the profile, where it takes time
     profile: Profile | None = None
-    candidates: list[Candidate] = field(default_factory=list)
+    candidates: Sequence[Candidate] = ()
     scores: Scores | None = None
-    bids: list[Bid] = field(default_factory=list)
+    bids: Sequence[Bid] = ()
     waiting_since_s: float = 0.0  # on the performance counter: for the profile, then for the scores
     is_over: bool = False  # whoever still comes with something for it is late
 
@@ -185,9 +189,11 @@ class Pipeline:
         """Answers each of these bid requests once, perhaps before it returns. Never raises."""
         ended: Ended = []
         group: list[Open] = []
+        now_s = time()
+        moment = self._catalog.current.index, now_s, self._rates.at(now_s)
         for arrival in arrivals:
             try:
-                opened = self.begin(arrival)
+                opened = self.begin(arrival, moment)
                 if isinstance(opened, Answer):
                     ended.append((arrival.answered, opened))
                 elif opened.lookup is not None:
@@ -230,7 +236,7 @@ class Pipeline:
         logger.exception("a bid failed: answered with a no-bid")
         return self._no_bid(NoBid(NoBidReason.TECHNICAL_ERROR), exchange)
 
-    def begin(self, arrival: Arrival) -> Open | Answer:
+    def begin(self, arrival: Arrival, moment: Moment) -> Open | Answer:
         """Decode, and start looking up the profile."""
         body, exchange, arrived_s, answered = arrival
         started = perf_counter()
@@ -244,9 +250,7 @@ class Pipeline:
             return self._no_bid(auction, exchange)
         tmax_ms = min(auction.tmax_ms or exchange.default_tmax_ms, MAX_TMAX_MS)
         deadline_s = arrived_s + (tmax_ms - exchange.network_margin_ms) / 1000
-        now_s = time()
-        compiled, rates = self._catalog.current.index, self._rates.at(now_s)
-        opened = Open(self, auction, exchange, compiled, answered, deadline_s, now_s, rates)
+        opened = Open(self, auction, exchange, answered, deadline_s, *moment)
         if (left_s := deadline_s - self._clock()) <= ENCODE_RESERVE_S:
             if left_s <= 0:
                 self._metrics.late_answer(exchange.name)

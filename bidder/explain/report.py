@@ -19,7 +19,7 @@ from bidder.domain import Auction, Exchange, NoBid, Profile, Rates
 from bidder.explain.bids import explain_candidates
 from bidder.explain.funnel import explain_targeting
 from bidder.metrics import Metrics
-from bidder.pipeline import Answer, Arrival, CurrentCatalog, Open, Pipeline, Scorer
+from bidder.pipeline import Answer, Arrival, CurrentCatalog, Moment, Open, Pipeline, Scorer
 from bidder.stages.privacy import NO_VENDOR, Policy
 from bidder.stages.supply import DEFAULT_POLICY, SupplyPolicy
 from bidder.state.profiles import ProfileStore
@@ -95,9 +95,9 @@ class _Trace(Pipeline):
     opened: Open | None = None
     no_bid: NoBid | None = None
 
-    def begin(self, arrival: Arrival) -> Open | Answer:
+    def begin(self, arrival: Arrival, moment: Moment) -> Open | Answer:
         self.arrived_s = arrival.arrived_s
-        opened = super().begin(arrival)
+        opened = super().begin(arrival, moment)
         if isinstance(opened, Open):
             self.opened = opened
         return opened

@@ -25,18 +25,18 @@ def without(mask: int, others: int) -> int:
     return mask ^ (mask & others)
 
 
-_CHUNK_BITS = 1024
-_CHUNK = (1 << _CHUNK_BITS) - 1
+CHUNK_BITS = 1024
+CHUNK = (1 << CHUNK_BITS) - 1
 
 
 def bits_of(mask: int) -> Iterator[int]:
     """The set bits, lowest first. In chunks, so that finding a bit does not cost the length of the whole mask."""
     offset = -1
     while mask:
-        chunk = mask & _CHUNK
+        chunk = mask & CHUNK
         while chunk:
             less = chunk - 1
             yield offset + (chunk ^ less).bit_length()
             chunk &= less
-        mask >>= _CHUNK_BITS
-        offset += _CHUNK_BITS
+        mask >>= CHUNK_BITS
+        offset += CHUNK_BITS

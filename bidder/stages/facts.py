@@ -7,9 +7,10 @@ The rule kept here: computed once, a request's once a request and a slot's once 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
+
+from msgspec import Struct
 
 from bidder.domain import NOTHING, PLACES_IN_POD, Auction, Exchange, MediaOffer, Pod, Profile, Slot
 from bidder.stages.domains import and_above, app_id, bare_domain
@@ -68,8 +69,7 @@ _device_of = attrgetter("device_type", "os", "os_version")
 _connection_of = attrgetter("connection_type", "carrier", "language")
 
 
-@dataclass(slots=True)
-class Facts:
+class Facts(Struct, gc=False):
     """What targeting asks of a request, computed once. "" and 0 mean unknown. `groups`: in the order of `GROUPS`;
     `attributes`: those of `SLOT_ATTRIBUTES` that all slots of the request have."""
 
@@ -169,8 +169,7 @@ Attributes = tuple[tuple[str, ...], frozenset[str]]
 """Of `SLOT_ATTRIBUTES`: those that a slot has, and those that it has if a bid asks for them."""
 
 
-@dataclass(slots=True)
-class SlotFacts:
+class SlotFacts(Struct, gc=False):
     """What targeting asks of a slot. `specs`: a bitmap of those that it takes."""
 
     slot: Slot

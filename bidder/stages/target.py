@@ -7,7 +7,7 @@ and shard, what depends on the slot once a slot; only the few campaigns left are
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice, pairwise
+from itertools import pairwise
 from math import inf
 
 from bidder.domain import (
@@ -24,7 +24,7 @@ from bidder.domain import (
     Rates,
     Slot,
 )
-from bidder.stages.bitmaps import bits_of
+from bidder.stages.bitmaps import CHUNK, CHUNK_BITS, bits_of
 from bidder.stages.compiled import compiled, specs_of
 from bidder.stages.facts import Facts, SlotFacts, facts_of, slot_facts
 from bidder.stages.features import packed
@@ -234,6 +234,7 @@ class _Walk:
         slot, entries, profile, now_s = asked.slot, self.index.entries, self.profile, self.now_s
         media = slot.audio if slot.video is None else slot.video
         steps, lowest = floor
+        wanted -= len(found)
         for number, shard in enumerate(self.index.shards):
             mask, fitting = shard.taking(asked)
             mask = mask and mask & shard.maxima.paying(steps)
@@ -242,22 +243,31 @@ class _Walk:
             mask = mask and mask & self.eligible(number, shard)
             if not mask:
                 continue
-            start = shard.start
-            for bit in islice(bits_of(mask), left):
-                campaign, currency, begins_s, ends_s, ads = entries[start + bit]
-                if campaign.max_cpm_micros < lowest[currency] or now_s < begins_s or now_s >= ends_s:
-                    continue
-                if profile is not None and has_seen_enough(campaign, profile):
-                    continue
-                for spec_number, creative, row in ads:
-                    if spec_number in fitting and (media is None or has_playable_file(creative, media)):
-                        found.append(Candidate(slot, campaign, creative, None, row))
-                        if len(found) >= wanted:
-                            return found
-                        break
-            left -= mask.bit_count()
-            if left <= 0:
-                break
+            start = shard.start - 1
+            while mask:  # as `bits_of` has it: a generator's turn a campaign is 3 % of targeting
+                chunk = mask & CHUNK
+                while chunk:
+                    if not left:
+                        return found
+                    left -= 1
+                    less = chunk - 1
+                    campaign, currency, begins_s, ends_s, ads = entries[start + (chunk ^ less).bit_length()]
+                    chunk &= less
+                    if campaign.max_cpm_micros < lowest[currency] or now_s < begins_s or now_s >= ends_s:
+                        continue
+                    if profile is not None and has_seen_enough(campaign, profile):
+                        continue
+                    for spec_number, creative, row in ads:
+                        if spec_number in fitting and (media is None or has_playable_file(creative, media)):
+                            found.append(Candidate(slot, campaign, creative, None, row))
+                            wanted -= 1
+                            break
+                    else:
+                        continue
+                    if not wanted:
+                        return found
+                mask >>= CHUNK_BITS
+                start += CHUNK_BITS
         return found
 
 

@@ -117,7 +117,7 @@ def _wants(raw: str | dict[str, Any]) -> Wants | None:
 
 
 _remembered_wants = lru_cache(maxsize=1024)(_wants)
-"""A placement sends the same text each time: saves 6 µs a known one. Its assets are shared: auctions read only."""
+"""A placement sends the same text each time. Its assets are shared: auctions read only."""
 
 
 def _asset(asset: AssetRequest) -> NativeAsset:

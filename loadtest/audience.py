@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from random import Random
 
-from loadtest.slots import Json, Setting
+from loadtest.placements import Json
+from loadtest.slots import Setting
 from loadtest.world import PHONE, TABLET, Person
 
 _EID_SOURCES = tuple(

@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from loadtest.slots import Json
+from loadtest.placements import Json
 
 Fields = list[tuple[Json, tuple[str, ...]]]
 

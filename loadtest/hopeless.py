@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from loadtest.slots import Json
+from loadtest.placements import Json
 
 _OLD_SIZES = ((88, 31), (120, 90), (180, 150), (234, 60))
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from loadtest.slots import Json
+from loadtest.placements import Json
 
 REFUSED = frozenset({"refused"})
 NOT_BID_ON = frozenset({"refused", "no-bid"})

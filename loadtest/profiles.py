@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 
-from loadtest.slots import Json
+from loadtest.placements import Json
 from loadtest.world import USERS, person
 
 KNOWN_SHARE = 0.65

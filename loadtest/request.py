@@ -8,25 +8,14 @@ from __future__ import annotations
 from random import Random
 
 from loadtest.audience import device, identify
+from loadtest.placements import Json, blocked
 from loadtest.publishers import APPS, SCREENS, SITES, TV_APPS, Property
-from loadtest.slots import Json, Setting, impression
+from loadtest.slots import Setting, impressions
 from loadtest.world import PEOPLE, PHONE, TABLET, TV, Person, person, random_uuid
 
-_BLOCKED_CATEGORIES = (
-    "IAB25", "IAB26", "IAB7-39", "IAB8-5", "IAB8-18", "IAB9-9", "IAB11-4", "IAB14-1", "IAB14-3", "IAB23",
-    "IAB24", "IAB25-3", "IAB26-1", "IAB13-2", "IAB17-18", "IAB19-3", "IAB3-7", "IAB5-2", "IAB7-28", "IAB7-30",
-    "IAB12-1", "IAB15-5", "IAB8", "IAB9", "IAB13", "IAB17", "IAB18", "IAB20",
-)  # fmt: skip
 # What the demo catalog has, and what it has not: restrictions that never bite test nothing.
 _SEATS = ("seat-retail", "seat-finance", "seat-apps", "seat-media", "seat-auto", "seat-europe", "seat-77", "seat-78")
-_ADVERTISERS = (
-    "northwind-coffee.example", "granite-bank.example", "veloce-motors.example", "skyferry.example",
-    "orbit-vpn.example", "cascade-stream.example", "pulse-energy.example", "bramble-books.example",
-    "maison-lumiere.example",
-)  # fmt: skip
-_ADVERTISED_APPS = ("com.example.blockfall", "com.example.dragonvale", "com.example.stride", "com.example.crossword")
 _GENRES = ("drama", "comedy", "documentary", "sports", "news", "kids")
-_BLOCKS = (1, 4, 16)  # times as many blocked advertisers, by how much an exchange says
 _PAGE_IMPS = ((1, 2, 3, 4, 5, 6, 8), (72, 10, 8, 6, 2, 1, 1))  # counts and their weights
 _OTHER_IMPS = ((1, 2), (14, 1))
 _LANGUAGES = ("en", "es", "de", "fr", "pt", "ja", "hi")
@@ -42,7 +31,7 @@ def bid_request(rng: Random, imps: int | None = None) -> Json:
         channel, where = _inventory(rng, someone)
         setting = Setting(channel, where, someone, old, rng.choices((0, 1, 2), (810, 185, 5))[0])
     slots = rng.choices(*(_PAGE_IMPS if setting.channel == "site" else _OTHER_IMPS))[0]
-    request: Json = {"id": random_uuid(rng), "imp": [impression(rng, i + 1, setting) for i in range(imps or slots)]}
+    request: Json = {"id": random_uuid(rng), "imp": impressions(rng, imps or slots, setting)}
     request[setting.channel] = _place(rng, setting)
     if setting.person is not None:
         request["device"] = device(rng, setting.person)
@@ -80,13 +69,7 @@ def _terms(rng: Random, request: Json, setting: Setting) -> None:
     if rng.random() < 0.75:
         europe = setting.person is not None and setting.person.country.currency == "EUR"
         request["cur"] = rng.choice((["USD"], ["EUR"], ["EUR", "USD"])) if europe and rng.random() < 0.6 else ["USD"]
-    if rng.random() < 0.75:
-        request["bcat"] = sorted(rng.sample(_BLOCKED_CATEGORIES, rng.choice((2, 3, 5, 8, 14, 20))))
-    if rng.random() < 0.4:
-        blocked = rng.sample(range(1, 400), rng.choice((1, 3, 8, 20)) * _BLOCKS[setting.wordy])
-        request["badv"] = [f"competitor-{number:03d}.example" for number in blocked] + rng.sample(_ADVERTISERS, 2)
-    if setting.channel == "app" and rng.random() < 0.2:
-        request["bapp"] = [f"com.example.blocked{rng.randrange(100)}", *rng.sample(_ADVERTISED_APPS, rng.randrange(3))]
+    request |= blocked(setting.channel, setting.where, setting.wordy)
     draw = rng.random()
     if draw < 0.02:
         request["wseat"] = rng.sample(_SEATS, 2)

@@ -24,6 +24,7 @@ from bidder.metrics import Metrics
 from bidder.pipeline import Compiled, Pipeline
 from bidder.rates import load_rates
 from bidder.server.app import Scrape, make_app
+from bidder.server.busy import Busy
 from bidder.server.collector import Collector
 from bidder.server.debug import add_explain
 from bidder.server.inside import Inside
@@ -132,8 +133,17 @@ async def running(settings: Settings) -> AsyncIterator[Bidder]:
         explainer = explainer_of(settings, catalog, profiles, inference, rates, supply)
         scrape = await scrape_of(settings, metrics, stack)
         app = app_of(settings, explainer, catalog, exchanges, rates, metrics, readiness, scrape)
+        busy = Busy(settings.max_busy)
+        busy.start()
+        stack.callback(busy.stop)
+        metrics.watch_busy(busy)
         lane = Lane(
-            pipeline, exchanges, metrics, max_body_bytes=settings.max_body_bytes, max_in_flight=settings.max_in_flight
+            pipeline,
+            exchanges,
+            metrics,
+            max_body_bytes=settings.max_body_bytes,
+            max_in_flight=settings.max_in_flight,
+            busy=busy,
         )
         protocol = None
         if settings.http == "protocol":

@@ -80,6 +80,10 @@ class Settings(BaseSettings):
     ] = 1000
     max_body_bytes: Positive = Field(262144, description="as sent, and inflated")
     max_in_flight: Positive = Field(2000, description="bids under way; more are answered with a no-bid at once")
+    max_busy: Annotated[
+        float,
+        Field(gt=0, le=1, description="of its time, what the event loop may compute before bids are shed; 1: all"),
+    ] = 0.95
     max_connections: Positive = Field(10_000, description="open at once; more are closed as they come")
     max_head_bytes: Positive = Field(16_384, description="request line and headers of a request")
     max_headers: Positive = Field(100, description="of a request")

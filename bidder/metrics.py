@@ -224,6 +224,11 @@ class Readiness(Protocol):
         ...
 
 
+class Busy(Protocol):
+    share: float
+    shed: float
+
+
 class ProfileStore(Protocol):
     @property
     def ready(self) -> bool: ...
@@ -405,6 +410,13 @@ READINESS: tuple[Series[Readiness], ...] = (
            lambda readiness: _one(not readiness.not_ready())),
 )
 
+BUSY: tuple[Series[Busy], ...] = (
+    Series("gauge", "bidder_event_loop_busy", "Share of its time that the event loop's thread computes.", (),
+           lambda busy: _one(busy.share)),
+    Series("gauge", "bidder_shed_share", "Share of bids answered at once, as the event loop has too much to do.", (),
+           lambda busy: _one(busy.shed)),
+)
+
 PROFILES: tuple[Series[ProfileStore], ...] = (
     Series("counter", "bidder_profile_lookups", "Profile look-ups, by what became of them.", ("result",),
            lambda store: _by_label(_lookups(store.counts))),
@@ -560,6 +572,10 @@ class Metrics(Collector):
     def watch_profiles(self, store: ProfileStore) -> None:
         """Expose what the profile store counts."""
         self._watch(PROFILES, store)
+
+    def watch_busy(self, busy: Busy) -> None:
+        """Expose how busy the event loop is, and what is shed for it."""
+        self._watch(BUSY, busy)
 
     def watch_readiness(self, readiness: Readiness) -> None:
         """Expose whether traffic may come."""

@@ -1,6 +1,7 @@
 """The bid lane: what becomes of a bid request, however it comes in, through `protocol` or `route`.
 
-The rule kept here: who is over the bound is answered before anything of the request is parsed. What came in one turn of
+The rule kept here: who is over the bound, or more than the loop can do, is answered before anything of the request is
+parsed. What came in one turn of
 the loop starts together, when the turn is over. What is wrong with a request is said in plain text, with 400, 404, 405,
 413 or 415; never 5xx.
 """
@@ -15,6 +16,7 @@ from bidder.metrics import Metrics
 from bidder.pipeline import Answer, Answered, Arrival, Pipeline, fresh_clock
 from bidder.rounds import Round
 from bidder.server.body import BodyError, inflate
+from bidder.server.busy import Busy
 from bidder.server.headers import Asked, Reply
 
 PATH = "/openrtb2/bid"
@@ -47,9 +49,11 @@ class Lane:
         *,
         max_body_bytes: int,
         max_in_flight: int,
+        busy: Busy | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
         self.metrics = metrics
+        self._busy = busy or Busy(1.0)
         self.max_body_bytes = max_body_bytes
         self._pipeline = pipeline
         self._stops = {name: Stop(name, exchange, Reply(exchange)) for name, exchange in exchanges.items()}
@@ -88,7 +92,7 @@ class Lane:
         metrics = self.metrics
         if asked.version and not asked.known_version:
             metrics.unknown_version(stop.name)
-        if metrics.in_flight >= self._max_in_flight:
+        if metrics.in_flight >= self._max_in_flight or (self._busy.shed and not self._busy.takes()):
             metrics.no_bid(NoBidReason.OVERLOAD)
             return _OVERLOADED
         if asked.gzipped:

@@ -192,6 +192,7 @@ def _rig(catalog: Path, features: Path, model_ms: float, cores: Cores) -> Iterat
         endpoint_url = local.wait_until_ready("/_local/ready", deadline_s)
         settings = bidder_settings(endpoint_url, 0)
         settings |= {"BIDDER_CATALOG_URI": str(catalog), "BASELINE_FEATURES": str(features)}
+        settings["BIDDER_MAX_BUSY"] = "1"  # saturated, it is to do all it can
         started = {}
         with on_cores(frozenset({cores.measured})):
             for system, module in (("bidder", ["bidder", "serve"]), ("baseline", ["loadtest.baseline"])):

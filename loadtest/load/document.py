@@ -82,11 +82,17 @@ def _summary(result: Result) -> Json:
         "strays": result.strays,
         "judged": result.judged.answers,
         "violations": result.judged.violations.total(),
+        "shed": _shed(result.metrics),
         "due_per_s": result.due_per_s,
         "answers_per_s": result.answers_per_s,
         "latency_ms": latency,
         "send_lag_ms": {f"p{percent}": _ms(tally.send_lag_us.percentile(percent)) for percent in (50, 99)},
     }
+
+
+def _shed(metrics: Metrics | None) -> int:
+    """Requests that the bidder answered without looking at them, as it says itself; 0 where it says nothing."""
+    return int(metrics.total("bidder_no_bids_total", reason="overload")) if metrics else 0
 
 
 def _spectrum(tally: Tally) -> list[list[float]]:

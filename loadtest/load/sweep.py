@@ -23,11 +23,11 @@ from loadtest.load.thresholds import ALWAYS, Threshold
 
 Json = dict[str, Any]
 TRIES = 2
-DEFAULT = ("p99<=20ms", "errors<0.1%")
+DEFAULT = ("p99<=20ms", "errors<0.1%", "shed<0.1%")
 
 
 def add_sweep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser("sweep", help="the highest rate that holds p99 <= 20 ms and errors < 0.1 %%")
+    parser = commands.add_parser("sweep", help="the highest rate that holds p99 <= 20 ms, errors and shed < 0.1 %%")
     load = parser.add_argument_group("the load")
     load.add_argument("--start-rate", type=command.positive, default=200, metavar="R", help="first rate (default 200)")
     load.add_argument("--max-rate", type=command.positive, default=50_000, metavar="R", help="default 50000")

@@ -35,6 +35,7 @@ COUNTS = {
     "violations": "violations",
     "bids": "bid",
     "no_bids": "no_bid",
+    "shed": "shed",
 }
 """Names of counts, and where they are in a document's summary. With % they are shares of the requests due."""
 RATES = {"answers_per_s": "answers_per_s"}

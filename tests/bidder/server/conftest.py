@@ -35,6 +35,7 @@ def running_bidder(**settings: str) -> Iterator[BidderProcess]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("BIDDER_", "AWS_"))}
     environment |= {"BIDDER_PORT": "0", "AWS_EC2_METADATA_DISABLED": "true", "PYTHONPATH": str(ROOT)}
     environment |= {"AWS_ACCESS_KEY_ID": "AKIDLOCAL", "AWS_SECRET_ACCESS_KEY": "local"}
+    environment["BIDDER_MAX_BUSY"] = "1"  # a slow machine sheds nothing
     environment |= {f"BIDDER_{name.upper()}": value for name, value in settings.items()}
     process = subprocess.Popen(
         [sys.executable, "-m", "bidder", "serve"],

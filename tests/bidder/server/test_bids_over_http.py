@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import orjson
@@ -286,3 +287,25 @@ def test_overload_is_answered_not_queued(start_bidder: Callable[..., Any], make_
             metrics.close()
         assert b'bidder_no_bids_total{reason="overload"} 1.0' in text
         assert b'bidder_requests_total{exchange="generic",outcome="overload"} 1.0' in text
+
+
+@pytest.mark.parametrize("http_lane", ["protocol", "asgi"])
+def test_what_the_loop_cannot_do_is_answered_at_once(
+    start_bidder: Callable[..., Any], make_body: Body, http_lane: str
+) -> None:
+    """A loop that may hardly compute sheds bids before long, and its metrics say so."""
+    body, overload = make_body(device=DESKTOP, tmax=3000), 'bidder_no_bids_total{reason="overload"} '
+    with start_bidder(max_busy="0.0001", http=http_lane) as process:
+        connection = http.client.HTTPConnection(process.host, process.port, timeout=30)
+
+        def figure(name: str) -> float:
+            connection.request("GET", "/metrics")
+            (line,) = [each for each in connection.getresponse().read().decode().splitlines() if each.startswith(name)]
+            return float(line.split()[-1])
+
+        until_s = monotonic() + 30
+        while not figure(overload):
+            assert monotonic() < until_s, "nothing was shed"
+            assert {post(connection, body)[0] for _ in range(20)} <= {200, 204}
+        assert figure("bidder_shed_share ") > 0
+        connection.close()

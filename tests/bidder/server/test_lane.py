@@ -12,6 +12,7 @@ from bidder.metrics import Metrics
 from bidder.pipeline import NO_CONTENT, Answer, Arrival
 from bidder.rounds import GROUP
 from bidder.server.body import BodyError
+from bidder.server.busy import Busy
 from bidder.server.headers import Asked
 from bidder.server.lane import Lane
 
@@ -94,3 +95,18 @@ async def test_bids_under_way_are_counted_and_bounded(metrics: Metrics) -> None:
     assert (admitted, metrics.in_flight) == ([True, True, False], 2)
     lane.ended()
     assert lane.start(b"{}", Asked(), stop, 0.0, lambda _: None) is None
+
+
+async def test_a_share_is_answered_at_once_where_there_is_too_much_to_do(metrics: Metrics) -> None:
+    """Nothing of it is looked at, not even its compression; the others are taken."""
+    pipeline, answers, busy = Pipeline(), list[Answer](), Busy(0.95)
+    lane = Lane(pipeline, {"generic": Exchange("generic")}, metrics, max_body_bytes=100, max_in_flight=9, busy=busy)  # type: ignore[arg-type]
+    busy.shed = 0.5
+    at_once = [
+        lane.start(b"%d" % number, Asked(gzipped=number % 2 == 1), lane.stop("generic", "POST"), 0.0, answers.append)
+        for number in range(4)
+    ]
+    await asyncio.sleep(0)
+    assert [answer and (answer.status, answer.outcome) for answer in at_once] == [None, (204, "overload")] * 2
+    assert pipeline.groups == [[b"0", b"2"]]
+    assert metrics.no_bids["overload"] == 2

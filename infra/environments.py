@@ -219,9 +219,11 @@ class TrainingSizes:
 @dataclass(frozen=True, slots=True)
 class BidderSettings:
     """The bidder's own settings that a deployment sets for good. Each is named as in bidder/config.py: `drain_s` is
-    BIDDER_DRAIN_S. `infra/stopping.py` says how those in seconds go with the balancer's."""
+    BIDDER_DRAIN_S. `infra/stopping.py` says how those in seconds go with the balancer's. `max_busy`: 0.95 of what the
+    task's `cpu` leaves the bidder beside its side-car, as a loop that cannot have a whole core never uses 0.95 of it."""
 
     max_in_flight: int
+    max_busy: float
     endpoint_max_calls: int
     inside_networks: str
     drain_s: float = 15.0
@@ -544,7 +546,9 @@ DEV = Environment(
         schedule=None,
         log_days=14,
     ),
-    bidder=BidderSettings(max_in_flight=200, endpoint_max_calls=8, inside_networks="10.40.0.0/16,127.0.0.0/8"),
+    bidder=BidderSettings(
+        max_in_flight=200, max_busy=0.41, endpoint_max_calls=8, inside_networks="10.40.0.0/16,127.0.0.0/8"
+    ),
     service=ServiceSizes(
         image_tag="0.1.0",
         capacity=FargateCapacity(on_demand_tasks=3),
@@ -641,7 +645,9 @@ PROD = Environment(
         schedule="cron(0 3 * * ? *)",
         log_days=365,
     ),
-    bidder=BidderSettings(max_in_flight=2000, endpoint_max_calls=32, inside_networks="10.50.0.0/16,127.0.0.0/8"),
+    bidder=BidderSettings(
+        max_in_flight=2000, max_busy=0.89, endpoint_max_calls=32, inside_networks="10.50.0.0/16,127.0.0.0/8"
+    ),
     service=ServiceSizes(
         image_tag="0.1.0",
         capacity=InstanceCapacity(instance_type="c7g.xlarge", tasks_each=3, min_instances=3, max_instances=30),

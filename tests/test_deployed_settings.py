@@ -26,3 +26,10 @@ def test_metrics_are_seen_from_the_vpc_and_the_task_itself_alone(environment: En
     """Exchanges' connections keep their own addresses on the way through the balancer."""
     settings = Settings(inside_networks=environment.bidder.inside_networks)
     assert [str(network) for network in settings.networks()] == [environment.network.cidr, "127.0.0.0/8"]
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS.values(), ids=lambda each: each.name)
+def test_a_task_can_be_busy_enough_to_shed(environment: Environment) -> None:
+    """Its loop gets what the task has beside the side-car: the bound is below that, and not by much."""
+    share = min(1.0, (environment.service.cpu - environment.observability.collector.cpu) / 1024)
+    assert 0.9 * share < environment.bidder.max_busy < 0.96 * share

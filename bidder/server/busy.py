@@ -12,10 +12,11 @@ import asyncio
 from collections.abc import Callable
 from time import perf_counter, thread_time
 
-WINDOW_S = 0.05
-PATIENCE = 6
+WINDOW_S = 0.1
+"""As long as the period of Linux' CPU quotas, within which a container that has half a core may compute all the time."""
+PATIENCE = 3
 """Windows without a pause, one after the other, after which it counts as overload: 0.3 s."""
-GAIN, RISE = 0.5, 2.0
+GAIN, RISE = 0.5, 4.0
 """How much of what the loop is busier, or less busy, than it should be is added to the share a window: little, so that
 it does not swing where the load is several times what can be done; much where there has been no pause for so long, as a
 loop that computes all the time does not say how much more there is to do."""

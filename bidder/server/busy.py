@@ -13,7 +13,7 @@ from collections.abc import Callable
 from time import perf_counter, thread_time
 
 WINDOW_S = 0.1
-"""As long as the period of Linux' CPU quotas, within which a container that has half a core may compute all the time."""
+"""The period of Linux's CPU quotas: within it a container that has half a core computes all the time, or not at all."""
 PATIENCE = 3
 """Windows without a pause, one after the other, after which it counts as overload: 0.3 s."""
 GAIN, RISE = 0.5, 4.0

@@ -22,6 +22,7 @@ from bidder.domain import Format, NoBidReason
 from bidder.inference.client import InferenceClient
 from bidder.inference.credentials import StaticCredentials
 from bidder.metrics import CONTENT_TYPE, NOTICES, OUTCOMES, STAGE_BUCKETS, STAGES, Metrics
+from bidder.server.busy import Busy
 from bidder.state.embedded import EmbeddedProfiles
 
 DOCKER = Path(__file__).parents[2] / "docker"
@@ -135,6 +136,7 @@ async def everything(client: InferenceClient, store: CatalogStore[int]) -> Metri
     metrics.watch_catalog(store)
     metrics.watch_profiles(EmbeddedProfiles())
     metrics.watch_readiness(Ready({}))
+    metrics.watch_busy(Busy(0.95))
     return metrics
 
 
@@ -147,6 +149,15 @@ def test_every_exchange_has_a_count_of_late_answers_from_the_start() -> None:
     metrics.late_answer("north")
     assert value(metrics, "bidder_late_answers_total", exchange="generic") == 0
     assert value(metrics, "bidder_late_answers_total", exchange="north") == 1
+
+
+def test_what_is_shed_is_exposed_as_it_is_now() -> None:
+    """How busy the loop was, and the share of bids that is answered at once."""
+    metrics, busy = Metrics(), Busy(0.95)
+    metrics.watch_busy(busy)
+    busy.share, busy.shed = 0.99, 0.25
+    assert value(metrics, "bidder_event_loop_busy") == 0.99
+    assert value(metrics, "bidder_shed_share") == 0.25
 
 
 def test_readiness_is_exposed_as_it_is_now() -> None:

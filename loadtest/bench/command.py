@@ -35,7 +35,7 @@ QUICK = Effort(pairs=3, seconds=1.0, warm_up_s=0.3, requests=1_500, warming_s=3.
 
 def add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("bench", help="what a bid costs, beside the baseline, in turns on one core")
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter turns: three minutes, not ten")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter turns: four minutes, not fifteen")
     sizes = ",".join(map(str, CAMPAIGNS))
     parser.add_argument("--campaigns", type=_counts, metavar="N,N", help=f"sizes of the catalog (default {sizes})")
     parser.add_argument("--pairs", type=count, metavar="N", help=f"turns of each system (default {FULL.pairs})")
@@ -57,10 +57,13 @@ def _counts(text: str) -> list[int]:
 
 
 def scenarios(campaigns: Sequence[int]) -> list[Scenario]:
-    """All sizes with requests as they come; one size that is not too large with one and with eight impressions."""
+    """All sizes with requests as they come; one size that is not too large with one and with eight impressions; and the
+    smallest and the largest with requests that get a bid."""
     made = [Scenario(count) for count in campaigns]
     small = [count for count in campaigns if count <= IMPS_AT_MOST] or campaigns
-    return made + [Scenario(max(small), imps) for imps in IMPS]
+    made += [Scenario(max(small), imps) for imps in IMPS]
+    ends = {min(campaigns), max(campaigns)} if len(campaigns) > 1 else ()
+    return made + [Scenario(count, bids_only=True) for count in sorted(ends)]
 
 
 def bench(

@@ -7,6 +7,7 @@ in cheap no-bids.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -36,6 +37,9 @@ WARMING_SEED = 6
 TMAX_MS = 5_000
 READY_S = 180.0  # a large catalog takes its time
 GRACE_S = 10.0
+ASKED_AT_ONCE = 16
+BIDS_ONLY = 1_000
+"""Distinct requests at most where only those are sent that get a bid: as many for each size of catalog."""
 CATALOG_S = 300.0
 
 
@@ -98,8 +102,10 @@ def cases_of(scenario: Scenario, count: int, seed: int = SEED) -> list[BidReques
 
 def _contest(scenario: Scenario, effort: Effort, rig: Rig, tell: Tell) -> Contest:
     cases = cases_of(scenario, effort.requests)
-    bodies = [case.body for case in cases]
     others = cases_of(scenario, effort.requests, WARMING_SEED)
+    if scenario.bids_only:
+        cases, others = (asyncio.run(_bid_on(rig, some))[:BIDS_ONLY] for some in (cases, others))
+    bodies = [case.body for case in cases]
     for system in SYSTEMS:  # caches, pools, and whatever is made when first needed: a bidder runs for days
         run(_plan(rig, system, others, replace(effort, seconds=effort.warming_s), in_flight=effort.in_flight))
     pairs = []
@@ -110,6 +116,17 @@ def _contest(scenario: Scenario, effort: Effort, rig: Rig, tell: Tell) -> Contes
         pairs.append(Pair(**turns))
         tell(f"{scenario.name}, pair {number + 1} of {effort.pairs}: {pairs[-1].ratio:.1f} times")
     return Contest(scenario, median(map(len, bodies)), tuple(pairs))
+
+
+async def _bid_on(rig: Rig, cases: list[BidRequestCase]) -> list[BidRequestCase]:
+    """Those that the bidder bids on. Raises BenchError if there is none."""
+    limits = httpx.Limits(max_connections=ASKED_AT_ONCE)
+    async with httpx.AsyncClient(base_url=rig.urls["bidder"], limits=limits, timeout=READY_S) as client:
+        answers = await asyncio.gather(*(client.post(BID_PATH, content=case.body) for case in cases))
+    found = [case for case, answer in zip(cases, answers, strict=True) if answer.status_code == 200]
+    if not found:
+        raise BenchError(f"the bidder bids on none of {len(cases)} requests")
+    return found
 
 
 def _turn(rig: Rig, system: str, cases: list[BidRequestCase], bodies: list[bytes], effort: Effort) -> Turn:

@@ -78,15 +78,17 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """What is measured: a catalog of so many campaigns, requests of so many impressions (None: as they come)."""
+    """What is measured: a catalog of so many campaigns, requests of so many impressions (None: as they come);
+    `bids_only`: those alone that get a bid, as a larger catalog bids on more, and a bid costs more than none."""
 
     campaigns: int
     imps: int | None = None
+    bids_only: bool = False
 
     @property
     def name(self) -> str:
         ones = "" if self.imps is None else f", {self.imps} imp{'s' if self.imps > 1 else ''}"
-        return f"{self.campaigns:,} campaigns{ones}"
+        return f"{self.campaigns:,} campaigns{ones}{', bids only' if self.bids_only else ''}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ def rows(contests: Sequence[Contest]) -> Iterator[tuple[str, ...]]:
             first = system == SYSTEMS[0]
             yield (
                 f"{scenario.campaigns:,}" if first else "",
-                str(scenario.imps or "mixed") if first else "",
+                f"{scenario.imps or 'mixed'}{', bids' if scenario.bids_only else ''}" if first else "",
                 system,
                 f"{median['cpu_us']:,.0f}",
                 f"{median['yardsticks']:,.0f}",

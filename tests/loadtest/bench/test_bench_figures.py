@@ -93,7 +93,7 @@ def test_the_document_has_everything_that_was_measured():
     failed = replace(CONTEST, pairs=(pair(200, 2_000, failures={"timed_out": 1}), *CONTEST.pairs[1:]))
     kept = json.loads(json.dumps(document([failed], FULL, "2026-01-01T00:00:00+00:00")))
     contest = kept["contests"][0]
-    assert contest["scenario"] == {"campaigns": 10_000, "imps": None}
+    assert contest["scenario"] == {"campaigns": 10_000, "imps": None, "bids_only": False}
     assert [each["ratio"] for each in contest["pairs"]] == pytest.approx([10, 7, 25])
     assert contest["pairs"][0]["bidder"]["answers"] == 4_000
     assert contest["pairs"][0]["bidder"]["failures"] == {"timed_out": 1}
@@ -104,7 +104,8 @@ def test_the_document_has_everything_that_was_measured():
 def test_impressions_are_compared_on_a_catalog_that_is_not_too_large():
     """Every size with mixed requests, then 1 and 8 impressions on the largest up to 10,000."""
     mixed = [Scenario(100), Scenario(10_000), Scenario(100_000)]
-    assert scenarios([100, 10_000, 100_000]) == [*mixed, Scenario(10_000, 1), Scenario(10_000, 8)]
+    bids = [Scenario(100, bids_only=True), Scenario(100_000, bids_only=True)]
+    assert scenarios([100, 10_000, 100_000]) == [*mixed, Scenario(10_000, 1), Scenario(10_000, 8), *bids]
     assert scenarios([50_000])[1:] == [Scenario(50_000, 1), Scenario(50_000, 8)]
 
 

@@ -29,11 +29,12 @@ def test_a_small_bench_adds_up(tmp_path: Path):
     effort = Effort(pairs=2, seconds=0.6, warm_up_s=0.2, requests=150, in_flight=4, model_ms=1)
     kept, table, said = tmp_path / "bench.json", tmp_path / "bench.md", StringIO()
     before = os.sched_getaffinity(0)
-    code = bench(Console(file=said, width=120), [Scenario(60), Scenario(60, 8)], effort, kept, table)
+    chosen = [Scenario(60), Scenario(60, 8), Scenario(60, bids_only=True)]
+    code = bench(Console(file=said, width=120), chosen, effort, kept, table)
     assert code == 0, said.getvalue()
     assert os.sched_getaffinity(0) == before
     document = json.loads(kept.read_bytes())
-    assert [contest["scenario"]["imps"] for contest in document["contests"]] == [None, 8]
+    assert [contest["scenario"]["imps"] for contest in document["contests"]] == [None, 8, None]
     for contest in document["contests"]:
         assert len(contest["pairs"]) == 2
         for pair in contest["pairs"]:
@@ -50,7 +51,8 @@ def test_a_small_bench_adds_up(tmp_path: Path):
             per_answer = {system: pair[system]["cpu_s"] / pair[system]["answers"] for system in SYSTEMS}
             assert pair["ratio"] == pytest.approx(per_answer["baseline"] / per_answer["bidder"])
     assert document["contests"][1]["median_bytes"] > document["contests"][0]["median_bytes"]
-    assert table.read_text().count("bidder") == 2
+    assert all(pair["bidder"]["bids"] == pair["bidder"]["answers"] for pair in document["contests"][2]["pairs"])
+    assert table.read_text().count("bidder") == 3
 
 
 def test_one_core_is_not_enough():

@@ -20,7 +20,7 @@ from prometheus_client.core import Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
-from bidder.domain import Format, NoBidReason
+from bidder.domain import Bid, Format, NoBidReason
 from bidder.stages.conformance import SelfCheck
 from bidder.stages.encode import REFUSALS
 
@@ -526,17 +526,14 @@ class Metrics(Collector):
     def no_bid(self, reason: NoBidReason) -> None:
         self.no_bids[reason] += 1
 
-    def bid(self, format: Format) -> None:
-        """One bid in an answer."""
-        self.bids[format] += 1
+    def sent(self, bids: Iterable[Bid]) -> None:
+        """The bids of one answer."""
+        for bid in bids:
+            self.bids[bid.candidate.creative.spec.format] += 1
 
     def refused(self, reason: str) -> None:
         """One bid left out of an answer, for one of REFUSALS."""
         self.refusals[reason] += 1
-
-    def observe_stage(self, stage: str, seconds: float) -> None:
-        """One of STAGES took so long. KeyError: it is none of them."""
-        self.stage_latency[stage].observe(seconds)
 
     def notice(self, kind: str) -> None:
         """One of NOTICES came in."""

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from time import monotonic, perf_counter, time
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -64,9 +64,9 @@ class CurrentCatalog(Protocol):
 
 
 class Scorer(Protocol):
-    def ask(
-        self, rows: Rows, priors: Sequence[float], deadline_s: float, answered: Callable[[Scores], None]
-    ) -> None: ...
+    def ask(self, question: Open) -> None:
+        """Calls `question.scored` with the scores of `question.rows` by `question.due_s`, perhaps at once."""
+        ...
 
 
 class Answer(Struct, frozen=True, gc=False):
@@ -92,7 +92,7 @@ Moment = tuple[Compiled, float, Rates]
 """What holds for all that are taken together: the catalog, Unix seconds, the rates (none once they are stale)."""
 
 
-class Arrival(NamedTuple):
+class Arrival(Struct, gc=False):
     """A bid request that began to arrive at `arrived_s` (of the loop's clock). `answered` is called once."""
 
     body: bytes
@@ -101,25 +101,33 @@ class Arrival(NamedTuple):
     answered: Answered
 
 
-@dataclass(slots=True)
-class Open:
+_NO_ROWS = Rows(0, b"")
+
+
+class Open(Struct, eq=False):
     """An auction under way: what later steps need of earlier ones, and what is called back."""
 
     pipeline: Pipeline
     auction: Auction
     exchange: Exchange
     answered: Answered
-    deadline_s: float
+    deadline_s: float  # for the answer
+    due_s: float  # for what it is waited for: the profile, then the scores
     compiled: Compiled
     now_s: float
     rates: Rates  # of the moment: none once they are stale
     lookup: asyncio.Future[Profile | None] | None = None  # of the profile, where it takes time
     profile: Profile | None = None
     candidates: Sequence[Candidate] = ()
+    rows: Rows = _NO_ROWS
     scores: Scores | None = None
     bids: Sequence[Bid] = ()
     waiting_since_s: float = 0.0  # on the performance counter: for the profile, then for the scores
     is_over: bool = False  # whoever still comes with something for it is late
+
+    def priors(self) -> Sequence[float]:
+        """Of the campaigns of `rows`: what answers where the model does not."""
+        return [candidate.campaign.prior for candidate in self.candidates]
 
     def profiled(self, _: asyncio.Future[Profile | None]) -> None:
         """Goes on with the profile, or without one where it did not come in time."""
@@ -140,6 +148,8 @@ Ended = list[tuple[Answered, Answer]]
 
 Step = Callable[[Open], Answer | None]
 """A step of an auction: the answer, if that ends it."""
+
+_NO_CAMPAIGN = NoBidReason.NO_CAMPAIGN  # a name of its own: Python 3.11 calls a function for an enum's
 
 
 class Pipeline:
@@ -194,42 +204,63 @@ class Pipeline:
         for arrival in arrivals:
             try:
                 opened = self.begin(arrival, moment)
-                if isinstance(opened, Answer):
+                if not isinstance(opened, Open):
                     ended.append((arrival.answered, opened))
-                elif opened.lookup is not None:
+                elif opened.lookup is None:
+                    group.append(opened)
+                else:
                     opened.waiting_since_s = perf_counter()
                     opened.lookup.add_done_callback(opened.profiled)
-                else:
-                    group.append(opened)
             except Exception:
                 ended.append((arrival.answered, self.failed(arrival.exchange)))
         self._go_on(group, ended)
 
     def _go_on(self, group: list[Open], ended: Ended | None = None) -> None:
         """From the profile to the model."""
-        self._through((self.aim, self.ask), group, [] if ended is None else ended)
+        ended = [] if ended is None else ended
+        group = self._each("target", self.aim, group, ended)
+        group = self._each("features", self.make_rows, group, ended)
+        self._ask(group, ended)
+        _tell(ended)
 
     def _finish(self, group: list[Open]) -> None:
         """From the scores to the answer."""
-        self._through((self.price, self.encode), group, [])
+        ended: Ended = []
+        group = self._each("price", self.price, group, ended)
+        self._each("encode", self.encode, group, ended)
+        _tell(ended)
 
-    def _through(self, steps: Iterable[Step], group: list[Open], ended: Ended) -> None:
-        """One step after the other over all that are left; then who has ended is told."""
-        for step in steps:
-            left: list[Open] = []
-            for opened in group:
-                try:
-                    answer = step(opened)
-                except Exception:
-                    answer = self.failed(opened.exchange)
-                if answer is None:
-                    left.append(opened)
-                else:
-                    opened.is_over = True
-                    ended.append((opened.answered, answer))
-            group = left
-        for answered, answer in ended:
-            answered(answer)
+    def _each(self, stage: str, step: Step, group: list[Open], ended: Ended) -> list[Open]:
+        """A step for all of a group; returns those that are left. The clock is read between two of them: the end of
+        one is the beginning of the next."""
+        left: list[Open] = []
+        took = self.took[stage]
+        since_s = perf_counter()
+        for opened in group:
+            try:
+                answer = step(opened)
+            except Exception:
+                answer = self.failed(opened.exchange)
+            now_s = perf_counter()
+            took(now_s - since_s)
+            since_s = now_s
+            if answer is None:
+                left.append(opened)
+            else:
+                opened.is_over = True
+                ended.append((opened.answered, answer))
+        return left
+
+    def _ask(self, group: list[Open], ended: Ended) -> None:
+        """The model is asked, which calls `opened.scored`."""
+        asked_s = perf_counter()
+        for opened in group:
+            opened.waiting_since_s = asked_s
+            try:
+                self._scorer.ask(opened)
+            except Exception:
+                opened.is_over = True
+                ended.append((opened.answered, self.failed(opened.exchange)))
 
     def failed(self, exchange: Exchange) -> Answer:
         """The answer to an auction that ended in the exception being handled."""
@@ -238,51 +269,48 @@ class Pipeline:
 
     def begin(self, arrival: Arrival, moment: Moment) -> Open | Answer:
         """Decode, and start looking up the profile."""
-        body, exchange, arrived_s, answered = arrival
+        exchange, arrived_s = arrival.exchange, arrival.arrived_s
         started = perf_counter()
         try:
-            auction = decode(body, self._privacy, self._supply)
+            auction = decode(arrival.body, self._privacy, self._supply)
         except MalformedError as error:
             return Answer(400, str(error).encode("utf-8", "replace"), "malformed")
         finally:
             self.took["decode"](perf_counter() - started)
-        if isinstance(auction, NoBid):
+        if not isinstance(auction, Auction):
             return self._no_bid(auction, exchange)
-        tmax_ms = min(auction.tmax_ms or exchange.default_tmax_ms, MAX_TMAX_MS)
+        tmax_ms = auction.tmax_ms or exchange.default_tmax_ms
+        if tmax_ms > MAX_TMAX_MS:
+            tmax_ms = MAX_TMAX_MS
         deadline_s = arrived_s + (tmax_ms - exchange.network_margin_ms) / 1000
-        opened = Open(self, auction, exchange, answered, deadline_s, *moment)
-        if (left_s := deadline_s - self._clock()) <= ENCODE_RESERVE_S:
-            if left_s <= 0:
+        due_s = deadline_s - ENCODE_RESERVE_S
+        now_s = self._clock()
+        if now_s >= due_s:
+            if now_s >= deadline_s:
                 self._metrics.late_answer(exchange.name)
             return self._refuse(auction, NoBidReason.INSUFFICIENT_TIME, exchange)
+        opened = Open(self, auction, exchange, arrival.answered, deadline_s, due_s, *moment)
         if auction.profile_keys:
-            found = self._profiles.lookup(auction.profile_keys, deadline_s - ENCODE_RESERVE_S)
-            if isinstance(found, asyncio.Future):
-                opened.lookup = found
-            else:
+            found = self._profiles.lookup(auction.profile_keys, due_s)
+            if found is None or isinstance(found, Profile):
                 opened.profile = found
+            else:
+                opened.lookup = found
         return opened
 
     def aim(self, opened: Open) -> Answer | None:
         """Target."""
-        auction, exchange, rates = opened.auction, opened.exchange, opened.rates
-        started = perf_counter()
         if opened.lookup is not None:
             opened.profile = opened.lookup.result()
+        auction, exchange = opened.auction, opened.exchange
         index, wanted = opened.compiled.index, self._candidates_per_slot
-        opened.candidates = target(auction, exchange, opened.profile, index, rates, opened.now_s, wanted)
-        self.took["target"](perf_counter() - started)
-        return None if opened.candidates else self._refuse(auction, NoBidReason.NO_CAMPAIGN, exchange)
+        opened.candidates = target(auction, exchange, opened.profile, index, opened.rates, opened.now_s, wanted)
+        return None if opened.candidates else self._refuse(auction, _NO_CAMPAIGN, exchange)
 
-    def ask(self, opened: Open) -> None:
-        """Features; then the model is asked, which calls `opened.scored`."""
-        auction, exchange, candidates, rates = opened.auction, opened.exchange, opened.candidates, opened.rates
-        started = perf_counter()
-        rows = features(candidates, auction, exchange, opened.profile, rates, opened.now_s, as_csv=self._as_csv)
-        opened.waiting_since_s = ready = perf_counter()
-        self.took["features"](ready - started)
-        priors = [candidate.campaign.prior for candidate in candidates]
-        self._scorer.ask(rows, priors, opened.deadline_s - ENCODE_RESERVE_S, opened.scored)
+    def make_rows(self, opened: Open) -> None:
+        """Features."""
+        auction, exchange, profile, rates = opened.auction, opened.exchange, opened.profile, opened.rates
+        opened.rows = features(opened.candidates, auction, exchange, profile, rates, opened.now_s, as_csv=self._as_csv)
 
     def price(self, opened: Open) -> Answer | None:
         """An answer that would come too late is a no-bid: it would cost the exchange's patience."""
@@ -290,17 +318,13 @@ class Pipeline:
         if scores is None or self._clock() >= opened.deadline_s:
             self._metrics.late_answer(exchange.name)
             return self._refuse(auction, NoBidReason.INSUFFICIENT_TIME, exchange)
-        started = perf_counter()
         opened.bids, reason = price(opened.candidates, scores.values, auction, exchange, opened.rates)
-        self.took["price"](perf_counter() - started)
         return None if reason is None else self._refuse(auction, reason, exchange)
 
     def encode(self, opened: Open) -> Answer:
         """The bids as the exchange wants them."""
         auction, exchange, metrics = opened.auction, opened.exchange, self._metrics
-        started = perf_counter()
         encoded = opened.compiled.encoder.answer(auction, opened.bids, exchange)
-        self.took["encode"](perf_counter() - started)
         for refusal in encoded.refused:
             metrics.refused(refusal)
         if not encoded.bids:  # the exchange's profile allows none of them
@@ -308,8 +332,7 @@ class Pipeline:
         metrics.self_check.look(encoded.body, auction, exchange)
         if auction.test:
             return Answer(200, encoded.body, TEST)
-        for bid in encoded.bids:
-            metrics.bid(bid.candidate.creative.spec.format)
+        metrics.sent(encoded.bids)
         return Answer(200, encoded.body, "bid")
 
     def _refuse(self, auction: Auction, reason: NoBidReason, exchange: Exchange) -> Answer:
@@ -322,6 +345,11 @@ class Pipeline:
         if body is None:
             return TEST_NO_CONTENT if test else NO_CONTENT
         return Answer(200, body, TEST if test else "no_bid")
+
+
+def _tell(ended: Ended) -> None:
+    for answered, answer in ended:
+        answered(answer)
 
 
 def fresh_clock() -> Callable[[], float]:

@@ -70,7 +70,7 @@ class Candidate(Struct, gc=False):
         return self.deal is not None and self.deal.guaranteed
 
 
-class Rows(Struct, gc=False):
+class Rows(Struct, frozen=True, gc=False):
     """The model's input for one auction: `count` rows, one a candidate, in the candidates' order.
 
     `body` holds them joined: CSV lines, each ending in a newline, or row-major little-endian float32."""
@@ -103,8 +103,7 @@ class Bid:
     value_micros: int = 0
 
 
-@dataclass(slots=True)
-class NoBid:
+class NoBid(Struct, gc=False):
     reason: NoBidReason
     auction_id: str = ""
     detail: str = ""

@@ -6,7 +6,7 @@
 The rule kept here: a score comes in time, is finite and belongs to its row, or the next tier answers.
 """
 
-from bidder.inference.cascade import Cascade, SageMakerTier, Shadow, SplitTier, Step, Tier
+from bidder.inference.cascade import Cascade, Question, Shadow, SplitTier, Step, Tier
 from bidder.inference.client import InferenceClient, Lane, Limits
 from bidder.inference.credentials import Credentials, CredentialSource, StaticCredentials, chain_credentials
 from bidder.inference.errors import InferenceError
@@ -21,7 +21,7 @@ __all__ = [
     "InferenceStats",
     "Lane",
     "Limits",
-    "SageMakerTier",
+    "Question",
     "Shadow",
     "SplitTier",
     "StaticCredentials",

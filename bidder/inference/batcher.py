@@ -4,7 +4,7 @@ The rule kept here: rows wait for a free slot, never for company. What comes in 
 at its end: so many sockets were readable at once, and a call for each would cost more than a bid (decision 4). What
 expired is dropped before it is sent, a batch goes to one target only, and no member can harm another: each has its own
 deadline, and is told once, where somebody still waits. No task, no timer and no future per auction: who asks is called
-back.
+back, and is the member itself.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from collections import deque
 from collections.abc import Iterable
 from math import inf
 from typing import Protocol
-
-from msgspec import Struct
 
 from bidder.domain import Rows, Scores
 from bidder.inference.connection import Connection, Response
@@ -43,48 +41,36 @@ _HEADER_BYTES = 256  # an NPY header's room in a request body
 _NO_SLOT = "the deadline passed while waiting for a slot"
 
 
-class Asker(Protocol):
-    """Who asks for scores. Exactly one of the two is called, once, perhaps before asking has returned."""
+class Member(Protocol):
+    """One auction's rows in the queue or in a batch, and who wants their scores by `deadline_s` (of `loop.time()`).
+    Exactly one of the two is called, once, perhaps before asking has returned. `done`: it was told, or has left."""
+
+    @property
+    def rows(self) -> Rows: ...
+    @property
+    def deadline_s(self) -> float: ...
+
+    done: bool
 
     def scored(self, scores: Scores) -> None: ...
 
     def failed(self, error: InferenceError) -> None: ...
 
 
-class _Nobody:
-    """Stands where an asker was that has been told."""
-
-    def scored(self, scores: Scores) -> None: ...
-
-    def failed(self, error: InferenceError) -> None: ...
-
-
-_NOBODY = _Nobody()
 _CLOSED, _SUCCESS = State.CLOSED, Outcome.SUCCESS
 
 
-class Member(Struct):
-    """One auction's rows in the queue or in a batch. `done`: its asker was told, or has left."""
-
-    rows: Rows
-    deadline_s: float
-    asker: Asker
-    done: bool = False
-
-    def end(self) -> Asker:
-        """Whom to tell, now. Its batch may go on without it; what the auction has is let go."""
-        asker = self.asker
-        self.done, self.asker = True, _NOBODY
-        return asker
-
-
 class Waiting:
-    """An asker that waits with a future."""
+    """An member that waits with a future."""
 
-    __slots__ = ("future",)
+    __slots__ = ("deadline_s", "done", "future", "rows")
 
-    def __init__(self) -> None:
+    def __init__(self, rows: Rows, deadline_s: float) -> None:
+        self.rows = rows
+        self.deadline_s = deadline_s
+        self.done = False
         self.future: asyncio.Future[Scores] = asyncio.get_running_loop().create_future()
+        self.future.add_done_callback(self._leave)
 
     def scored(self, scores: Scores) -> None:
         if not self.future.done():
@@ -93,6 +79,9 @@ class Waiting:
     def failed(self, error: InferenceError) -> None:
         if not self.future.done():
             self.future.set_exception(error)
+
+    def _leave(self, _: object) -> None:
+        self.done = True
 
 
 class Batch:
@@ -140,7 +129,8 @@ class Batch:
 
 
 class Batcher:
-    """Scores rows through one target of one endpoint; construct inside the running loop.
+    """Scores rows through one target of one endpoint: a tier of the cascade, `name` being its scores' source. Construct
+    inside the running loop.
 
     `max_rows` and `max_bytes` bound a call, `max_queue` the auctions that wait. A call that was given up after less
     than `patience_s` seconds is not held against the endpoint: the auction was late, not the answer.
@@ -153,7 +143,7 @@ class Batcher:
         limiter: Limiter,
         stats: InferenceStats,
         *,
-        source: str = "sagemaker",
+        name: str = "sagemaker",
         max_rows: int = 128,
         max_bytes: int = MAX_BODY_BYTES,
         max_queue: int = 2048,
@@ -163,7 +153,6 @@ class Batcher:
         self._wire = wire
         self._pool = pool
         self._limiter = limiter
-        self._source = source
         self._max_rows = max_rows
         self._max_bytes = min(max_bytes, MAX_BODY_BYTES) - _HEADER_BYTES
         self._max_queue = max_queue
@@ -177,6 +166,7 @@ class Batcher:
         self._fresh = 0
         self._closed = False
         self._resting = False
+        self.name = name
         self.stats = stats
         self.last_error = ""
         pool.on_available = self._pump_soon
@@ -194,31 +184,25 @@ class Batcher:
 
     def submit(self, rows: Rows, deadline_s: float) -> asyncio.Future[Scores]:
         """`ask`, for who waits with a future: it fails with an InferenceError. Cancelling it is safe at any time."""
-        waiting = Waiting()
-        member = self.ask(rows, deadline_s, waiting)
-
-        def leave(_: object) -> None:
-            member.done = True
-
-        waiting.future.add_done_callback(leave)
+        waiting = Waiting(rows, deadline_s)
+        self.ask(waiting)
         return waiting.future
 
-    def ask(self, rows: Rows, deadline_s: float, asker: Asker) -> Member:
-        """Ask for the scores of `rows`. `asker` is told by `deadline_s` (of `loop.time()`), at the latest; setting
-        the member's `done` withdraws the question."""
-        member = Member(rows, deadline_s, asker)
+    def ask(self, member: Member) -> None:
+        """Ask for the scores of its rows: it is told by its deadline, at the latest. Setting its `done` withdraws the
+        question."""
+        deadline_s = member.deadline_s
         self.stats.submitted += 1
-        refusal = self._refusal(rows, deadline_s, self._loop.time())
+        refusal = self._refusal(member.rows, deadline_s, self._loop.time())
         if refusal is not None:
             self._fail((member,), refusal)
-            return member
+            return
         self._queue.append(member)
         self._fresh += 1
         if deadline_s < self._queue_due_s:
             self._queue_due_s = deadline_s
         if not self._is_due:
             self._pump_soon()
-        return member
 
     def close(self) -> None:
         """Fail what waits, take nothing more. Calls in flight end with the pool."""
@@ -327,8 +311,8 @@ class Batcher:
             if not member.done:
                 member.done = True
                 try:
-                    member.asker.scored(Scores(values[start:end], self._source, variant))
-                except Exception:  # an asker's bug must not reach its neighbours in the batch
+                    member.scored(Scores(values[start:end], self.name, variant))
+                except Exception:  # a member's bug must not reach its neighbours in the batch
                     logger.exception("an auction could not take its scores")
             start = end
         return True
@@ -344,8 +328,9 @@ class Batcher:
         for member in members:
             if not member.done:
                 self.stats.count_error(error.kind)
+                member.done = True
                 try:
-                    member.end().failed(error)
+                    member.failed(error)
                 except Exception:  # as of scores
                     logger.exception("an auction could not take its failure")
 

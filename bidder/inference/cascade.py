@@ -17,12 +17,28 @@ from typing import Protocol
 from msgspec import Struct
 
 from bidder.domain import Rows, Scores
-from bidder.inference.batcher import Asker, Batcher, Waiting
+from bidder.inference.batcher import Member
 from bidder.inference.errors import InferenceError
 
 logger = logging.getLogger(__name__)
 
-Answered = Callable[[Scores], None]
+PRIOR = "prior"
+"""The source of scores that are the campaigns' own probabilities: no I/O, no failure."""
+
+
+class Question(Protocol):
+    """One auction's rows. `scored` is called once with their scores, by `due_s` (of `loop.time()`)."""
+
+    @property
+    def rows(self) -> Rows: ...
+    @property
+    def due_s(self) -> float: ...
+
+    def priors(self) -> Sequence[float]:
+        """One probability a row: what answers if nothing else does."""
+        ...
+
+    def scored(self, scores: Scores) -> None: ...
 
 
 class Tier(Protocol):
@@ -33,22 +49,9 @@ class Tier(Protocol):
         """The `source` of its scores, and its label in the metrics."""
         ...
 
-    def ask(self, rows: Rows, priors: Sequence[float], deadline_s: float, asker: Asker) -> None:
-        """Start scoring. `asker` is told by `deadline_s` (of `loop.time()`): scores or an InferenceError."""
+    def ask(self, member: Member) -> None:
+        """Start scoring. `member` is told by its deadline: scores or an InferenceError."""
         ...
-
-
-class SageMakerTier:
-    """One target of a SageMaker endpoint, through its batcher."""
-
-    __slots__ = ("_batcher", "name")
-
-    def __init__(self, batcher: Batcher, name: str = "sagemaker") -> None:
-        self._batcher = batcher
-        self.name = name
-
-    def ask(self, rows: Rows, priors: Sequence[float], deadline_s: float, asker: Asker) -> None:
-        self._batcher.ask(rows, deadline_s, asker)
 
 
 class SplitTier:
@@ -66,19 +69,9 @@ class SplitTier:
         self._weights = [weight for _, weight in tiers]
         self._random = rng or random.Random()
 
-    def ask(self, rows: Rows, priors: Sequence[float], deadline_s: float, asker: Asker) -> None:
+    def ask(self, member: Member) -> None:
         (tier,) = self._random.choices(self._tiers, self._weights)
-        tier.ask(rows, priors, deadline_s, asker)
-
-
-class PriorTier:
-    """The campaigns' own prior probabilities: no I/O, no failure."""
-
-    __slots__ = ()
-    name = "prior"
-
-    def ask(self, rows: Rows, priors: Sequence[float], deadline_s: float, asker: Asker) -> None:
-        asker.scored(Scores(priors, self.name))
+        tier.ask(member)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +110,7 @@ class Shadow:
         self._random = rng or random.Random()
         self.in_flight = self.answered = self.missed = self.dropped = 0
 
-    def copy(self, rows: Rows, priors: Sequence[float], deadline_s: float) -> None:
+    def copy(self, question: Question) -> None:
         if self._random.random() >= self._rate:
             return
         if self.in_flight >= self._max or self._busy():
@@ -125,18 +118,33 @@ class Shadow:
             return
         self.in_flight += 1
         try:
-            self._tier.ask(rows, priors, deadline_s, self)
+            self._tier.ask(_Copy(question.rows, question.due_s, self))
         except Exception:  # whatever a shadow does wrong, the bid goes on
             self.in_flight -= 1
             self.missed += 1
 
-    def scored(self, scores: Scores) -> None:
+    def scored(self) -> None:
         self.in_flight -= 1
         self.answered += 1
 
-    def failed(self, error: InferenceError) -> None:
+    def failed(self) -> None:
         self.in_flight -= 1
         self.missed += 1
+
+
+class _Copy(Struct, eq=False):
+    """What a shadow is asked."""
+
+    rows: Rows
+    deadline_s: float
+    shadow: Shadow
+    done: bool = False
+
+    def scored(self, _: Scores) -> None:
+        self.shadow.scored()
+
+    def failed(self, _: InferenceError) -> None:
+        self.shadow.failed()
 
 
 class Cascade:
@@ -146,56 +154,79 @@ class Cascade:
     """
 
     def __init__(self, steps: Sequence[Step], *, shadow: Shadow | None = None) -> None:
-        self.clock = asyncio.get_running_loop().time
-        self._steps = (*steps, Step(PriorTier()))  # the prior never fails, so there is always a next step to fall to
+        self._clock = asyncio.get_running_loop().time
+        self._steps = tuple(steps)
         self.shadow = shadow
-        self.answers: dict[str, int] = {step.tier.name: 0 for step in self._steps}
+        self.answers: dict[str, int] = {step.tier.name: 0 for step in steps} | {PRIOR: 0}
         self.fallbacks: dict[str, int] = {step.tier.name: 0 for step in steps}
 
-    def ask(self, rows: Rows, priors: Sequence[float], deadline_s: float, answered: Answered) -> None:
-        """Calls `answered` once with the scores of `rows`, by `deadline_s` (of `loop.time()`), perhaps before it
-        returns. `priors` has one probability a row."""
-        _Question(self, self._steps, rows, priors, deadline_s, answered).ask()
+    def ask(self, question: Question) -> None:
+        """Calls `question.scored` once, by `question.due_s`, perhaps before it returns."""
+        self.go_on(question, self._steps)
         if self.shadow is not None:
-            self.shadow.copy(rows, priors, deadline_s)
+            self.shadow.copy(question)
 
-    def score(self, rows: Rows, priors: Sequence[float], deadline_s: float) -> asyncio.Future[Scores]:
+    def score(self, rows: Rows, priors: Sequence[float], due_s: float) -> asyncio.Future[Scores]:
         """`ask`, for who waits with a future. It never fails; it can be cancelled."""
-        waiting = Waiting()
-        self.ask(rows, priors, deadline_s, waiting.scored)
-        return waiting.future
+        caller = _Caller(rows, due_s, priors, asyncio.get_running_loop().create_future())
+        self.ask(caller)
+        return caller.future
 
-
-class _Question(Struct):
-    """One auction's way down the cascade: what the tier that is asked calls back. `steps`: that one and those below."""
-
-    cascade: Cascade
-    steps: tuple[Step, ...]
-    rows: Rows
-    priors: Sequence[float]
-    deadline_s: float
-    answered: Answered
-
-    def ask(self) -> None:
-        steps, deadline_s = self.steps, self.deadline_s
-        step = steps[0]
+    def go_on(self, question: Question, steps: tuple[Step, ...]) -> None:
+        """Asks the first of `steps`, or the prior where none is left."""
+        if not steps:
+            self.answers[PRIOR] += 1
+            question.scored(Scores(question.priors(), PRIOR))
+            return
+        step, deadline_s = steps[0], question.due_s
         if step.share < 1.0:
-            now = self.cascade.clock()
-            deadline_s = now + (deadline_s - now) * step.share
+            now_s = self._clock()
+            deadline_s = now_s + (deadline_s - now_s) * step.share
+        asked = _Asked(question.rows, deadline_s, self, steps, question)
         try:
-            step.tier.ask(self.rows, self.priors, deadline_s, self)
+            step.tier.ask(asked)
         except Exception:  # a tier must not raise here; if one does, the bid is not what should suffer
             logger.exception("tier %s failed to take a question", step.tier.name)
-            if self.steps is steps:  # nobody has been told yet
-                self.failed(None)
+            if asked.question is question:  # nobody has been told yet
+                asked.failed(None)
+
+
+class _Caller(Struct, eq=False):
+    """A question of who waits with a future."""
+
+    rows: Rows
+    due_s: float
+    probabilities: Sequence[float]
+    future: asyncio.Future[Scores]
+
+    def priors(self) -> Sequence[float]:
+        return self.probabilities
 
     def scored(self, scores: Scores) -> None:
-        self.steps = ()
-        answers = self.cascade.answers
-        answers[scores.source] = answers.get(scores.source, 0) + 1
-        self.answered(scores)
+        if not self.future.done():
+            self.future.set_result(scores)
+
+
+class _Asked(Struct, eq=False):
+    """A question put to a tier, the first of `steps`: what that tier calls back. It lets go of the question then: the
+    batch it is in may go on without it."""
+
+    rows: Rows
+    deadline_s: float
+    cascade: Cascade
+    steps: tuple[Step, ...]
+    question: Question | None
+    done: bool = False
+
+    def scored(self, scores: Scores) -> None:
+        question, self.question = self.question, None
+        if question is not None:
+            answers = self.cascade.answers
+            answers[scores.source] = answers.get(scores.source, 0) + 1
+            question.scored(scores)
 
     def failed(self, error: InferenceError | None) -> None:
-        self.cascade.fallbacks[self.steps[0].tier.name] += 1
-        self.steps = self.steps[1:]
-        self.ask()
+        question, self.question = self.question, None
+        if question is not None:
+            self.cascade.fallbacks[self.steps[0].tier.name] += 1
+            self.cascade.go_on(question, self.steps[1:])

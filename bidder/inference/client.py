@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from bidder.domain import Rows, Scores
 from bidder.inference import payload
 from bidder.inference.batcher import Batcher
-from bidder.inference.cascade import Answered, Cascade, SageMakerTier, Shadow, SplitTier, Step
+from bidder.inference.cascade import Cascade, Question, Shadow, SplitTier, Step, Tier
 from bidder.inference.credentials import CredentialSource, chain_credentials
 from bidder.inference.limiter import Limiter
 from bidder.inference.pool import Pool, tls_context
@@ -100,13 +100,13 @@ class InferenceClient:
         """Whether calls can be signed. A client without an endpoint is always ready."""
         return not self.lanes or self.credentials.ready
 
-    def ask(self, rows: Rows, priors: Sequence[float], deadline_s: float, answered: Answered) -> None:
-        """Calls `answered` with the scores of `rows` by `deadline_s` (of `loop.time()`); see `Cascade.ask`."""
-        self.cascade.ask(rows, priors, deadline_s, answered)
+    def ask(self, question: Question) -> None:
+        """Calls `question.scored` with the scores of its rows by `question.due_s`; see `Cascade.ask`."""
+        self.cascade.ask(question)
 
-    def score(self, rows: Rows, priors: Sequence[float], deadline_s: float) -> asyncio.Future[Scores]:
+    def score(self, rows: Rows, priors: Sequence[float], due_s: float) -> asyncio.Future[Scores]:
         """The same, for who waits with a future; see `Cascade.score`."""
-        return self.cascade.score(rows, priors, deadline_s)
+        return self.cascade.score(rows, priors, due_s)
 
     async def start(self) -> None:
         """Fetch credentials, resolve the host, open the first connections. What fails is retried in the background."""
@@ -137,21 +137,21 @@ class InferenceClient:
             return Cascade(())
         choices = variants or (("", 1.0),)
         self.lanes = [self._lane(Target(name, variant=variant)) for variant, _ in choices]
-        tiers = [SageMakerTier(lane.batcher) for lane in self.lanes]
+        tiers = [lane.batcher for lane in self.lanes]
         weights = [weight for _, weight in choices]
-        tier = tiers[0] if len(tiers) == 1 else SplitTier(list(zip(tiers, weights, strict=True)))
+        tier: Tier = tiers[0] if len(tiers) == 1 else SplitTier(list(zip(tiers, weights, strict=True)))
         shadow = None
         if shadow_name and rate > 0:
-            self.shadow_lane = self._lane(Target(shadow_name), source="shadow")
+            self.shadow_lane = self._lane(Target(shadow_name), name="shadow")
             shadow = Shadow(
-                SageMakerTier(self.shadow_lane.batcher, "shadow"),
+                self.shadow_lane.batcher,
                 rate,
                 busy=lambda: any(lane.batcher.is_behind for lane in self.lanes),
                 rng=random.Random(),
             )
         return Cascade([Step(tier, self._limits.share)], shadow=shadow)
 
-    def _lane(self, target: Target, source: str = "sagemaker") -> Lane:
+    def _lane(self, target: Target, name: str = "sagemaker") -> Lane:
         limits, origin, stats = self._limits, self._origin, InferenceStats()
         content_type, accept = self._media
         wire = Wire(
@@ -161,7 +161,7 @@ class InferenceClient:
             credentials=self.credentials,
             content_type=content_type,
             accept=accept,
-            features_version=self._features_version if source == "sagemaker" else "",
+            features_version=self._features_version if name == "sagemaker" else "",
         )
         pool = Pool(
             Resolver(origin.host, origin.port, ttl_s=limits.dns_ttl_s),
@@ -173,7 +173,5 @@ class InferenceClient:
             drain_s=limits.drain_s,
         )
         limiter = Limiter(limits.max_calls)
-        batcher = Batcher(
-            wire, pool, limiter, stats, source=source, max_rows=limits.max_rows, max_queue=limits.max_queue
-        )
+        batcher = Batcher(wire, pool, limiter, stats, name=name, max_rows=limits.max_rows, max_queue=limits.max_queue)
         return Lane(target, pool, limiter, batcher, stats)

@@ -46,14 +46,16 @@ class EmbeddedProfiles:
         """See ProfileStore. The deadline does not matter: nothing is waited for."""
         if not keys:
             return None
-        counts = self.counts
+        counts, profiles = self.counts, self._profiles
         counts.lookups += 1
-        for key in keys[:MAX_KEYS_PER_LOOKUP]:
-            counts.keys += 1
-            profile = self._profiles.get(key)
-            if profile is not None:
+        if len(keys) > MAX_KEYS_PER_LOOKUP:
+            keys = keys[:MAX_KEYS_PER_LOOKUP]
+        for key in keys:
+            if key in profiles:
+                counts.keys += keys.index(key) + 1
                 counts.hits += 1
-                return profile
+                return profiles[key]
+        counts.keys += len(keys)
         counts.misses += 1
         return None
 

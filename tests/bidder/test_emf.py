@@ -56,9 +56,9 @@ def test_a_line_says_what_was_observed_since_the_last() -> None:
     """In the Embedded Metric Format: what, where it belongs, and its distribution; the sum is the true one."""
     metrics = Metrics()
     lines, written = lines_of(metrics)
-    metrics.observe_stage("decode", 0.00002)
+    metrics.stage_latency["decode"].observe(0.00002)
     lines.put_out()
-    metrics.observe_stage("decode", 0.00008)
+    metrics.stage_latency["decode"].observe(0.00008)
     lines.put_out()
     assert [line["bidder_stage_latency_seconds"]["Sum"] for line in written] == [0.00002, 0.0001 - 0.00002]
     second = written[1]

@@ -15,7 +15,7 @@ from bidder.domain import CreativeSpec, Exchange, Format, Goal, GoalKind, Profil
 from bidder.explain import Explainer, as_text
 from bidder.explain.funnel import MAX_IDS
 from bidder.metrics import Metrics
-from bidder.pipeline import Compiled, Pipeline
+from bidder.pipeline import Compiled, Open, Pipeline
 from bidder.stages.encode import Encoder
 from bidder.stages.features import FEATURES
 from bidder.stages.target import CampaignIndex, compile_index
@@ -55,9 +55,9 @@ class Priors:
     def __init__(self) -> None:
         self.rows: list[Rows] = []
 
-    def ask(self, rows: Rows, priors: Sequence[float], deadline_s: float, answered: Callable[[Scores], None]) -> None:
-        self.rows.append(rows)
-        answered(Scores(list(priors), "prior"))
+    def ask(self, question: Open) -> None:
+        self.rows.append(question.rows)
+        question.scored(Scores(question.priors(), "prior"))
 
 
 @pytest.fixture

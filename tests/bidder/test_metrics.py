@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from timeit import repeat
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,12 +19,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bidder.catalog.loader import Catalog
 from bidder.catalog.store import CatalogStore
-from bidder.domain import Format, NoBidReason
+from bidder.domain import Bid, Candidate, Format, NoBidReason, Slot
 from bidder.inference.client import InferenceClient
 from bidder.inference.credentials import StaticCredentials
 from bidder.metrics import CONTENT_TYPE, NOTICES, OUTCOMES, STAGE_BUCKETS, STAGES, Metrics
 from bidder.server.busy import Busy
 from bidder.state.embedded import EmbeddedProfiles
+
+Make = Callable[..., Any]
 
 DOCKER = Path(__file__).parents[2] / "docker"
 HAS_PROC = Path("/proc/self/stat").exists()
@@ -240,12 +243,13 @@ def test_no_bids_are_counted_by_reason(reason: NoBidReason) -> None:
 
 
 @pytest.mark.parametrize(("kind", "name"), [(Format.BANNER, "banner"), (Format.NATIVE, "native")])
-def test_bids_are_counted_by_format(kind: Format, name: str) -> None:
-    """A bid counts for its format alone."""
-    metrics = Metrics()
-    metrics.bid(kind)
-    assert value(metrics, "bidder_bids_by_format_total", format=name) == 1
-    assert sum(metrics.bids) == 1
+def test_bids_are_counted_by_format(make_campaign: Make, make_creative: Make, kind: Format, name: str) -> None:
+    """Each bid of an answer counts for its format alone."""
+    metrics, campaign = Metrics(), make_campaign()
+    candidate = Candidate(Slot("1"), campaign, make_creative(format=kind), None)
+    metrics.sent([Bid(candidate, 1_000_000, "USD", 0.01)] * 2)
+    assert value(metrics, "bidder_bids_by_format_total", format=name) == 2
+    assert sum(metrics.bids) == 2
 
 
 def test_notices_and_bids_in_flight_are_read_as_they_stand() -> None:
@@ -266,7 +270,7 @@ def test_buckets_count_all_values_up_to_their_bound(values: list[float]) -> None
     """Each bucket counts what is at most its bound, +Inf counts all, and the sum is the sum."""
     metrics = Metrics()
     for seconds in values:
-        metrics.observe_stage("decode", seconds)
+        metrics.stage_latency["decode"].observe(seconds)
     samples = exposed(metrics)
     stage = ("stage", "decode")
     for bound in STAGE_BUCKETS:
@@ -282,7 +286,7 @@ def test_every_stage_and_the_whole_bid_are_timed() -> None:
     metrics = Metrics()
     for count, stage in enumerate(STAGES, start=1):
         for _ in range(count):
-            metrics.observe_stage(stage, 0.00002)
+            metrics.stage_latency[stage].observe(0.00002)
     metrics.answered("generic", "bid", 0.012)
     for count, stage in enumerate(STAGES, start=1):
         assert value(metrics, "bidder_stage_latency_seconds_count", stage=stage) == count
@@ -297,7 +301,8 @@ def test_no_observation_is_lost_while_its_cost_is_taken(record_property: Callabl
     library = LibraryHistogram("s", "s", ["stage"], registry=CollectorRegistry(), buckets=STAGE_BUCKETS).labels(
         "decode"
     )
-    ours_s = min(repeat(lambda: metrics.observe_stage("decode", 0.00003), number=2000, repeat=5)) / 2000
+    decode = metrics.stage_latency["decode"]
+    ours_s = min(repeat(lambda: decode.observe(0.00003), number=2000, repeat=5)) / 2000
     library_s = min(repeat(lambda: library.observe(0.00003), number=2000, repeat=5)) / 2000
     record_property("observe_ns", round(ours_s * 1e9))
     record_property("library_observe_ns", round(library_s * 1e9))

@@ -11,7 +11,7 @@ import pytest
 
 from bidder.domain import Exchange, Profile, Rates, Rows, Scores
 from bidder.metrics import Metrics
-from bidder.pipeline import ENCODE_RESERVE_S, MAX_TMAX_MS, Answer, Arrival, Compiled, Pipeline, fresh_clock
+from bidder.pipeline import ENCODE_RESERVE_S, MAX_TMAX_MS, Answer, Arrival, Compiled, Open, Pipeline, fresh_clock
 from bidder.stages.encode import Encoder
 from bidder.stages.target import compile_index
 from bidder.state.profiles import LookupCounts
@@ -56,14 +56,14 @@ class Model:
         self.holds = False
         self.held: list[Callable[[Scores], None]] = []
 
-    def ask(self, rows: Rows, priors: Sequence[float], deadline_s: float, answered: Callable[[Scores], None]) -> None:
-        self.asked.append((rows, list(priors), deadline_s))
+    def ask(self, question: Open) -> None:
+        self.asked.append((question.rows, list(question.priors()), question.due_s))
         if self.fails:
             raise RuntimeError("out of order")
         if self.holds:
-            self.held.append(answered)
+            self.held.append(question.scored)
         else:
-            answered(Scores([self.score_of_a_row] * rows.count, "sagemaker"))
+            question.scored(Scores([self.score_of_a_row] * question.rows.count, "sagemaker"))
 
 
 class Clock:
@@ -187,8 +187,8 @@ async def test_a_model_that_answers_and_fails_is_one_answer(
     """A second one would be taken for that to the connection's next request."""
 
     class Twice(Model):
-        def ask(self, rows: Rows, *others: Any) -> None:
-            super().ask(rows, *others)
+        def ask(self, question: Open) -> None:
+            super().ask(question)
             raise RuntimeError("out of order")
 
     model = Twice()

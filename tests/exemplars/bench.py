@@ -10,16 +10,16 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bidder.catalog.reader import read_catalog
-from bidder.domain import Exchange, Profile, Rates, Rows, Scores
+from bidder.domain import Exchange, Profile, Rates, Scores
 from bidder.exchanges import built_in_exchanges
 from bidder.metrics import Metrics
-from bidder.pipeline import Compiled, Pipeline
+from bidder.pipeline import Compiled, Open, Pipeline
 from bidder.stages.encode import Encoder
 from bidder.stages.privacy import Policy
 from bidder.stages.target import compile_index
@@ -96,9 +96,9 @@ class _Model:
 
     rows = b""
 
-    def ask(self, rows: Rows, priors: Sequence[float], deadline_s: float, answered: Callable[[Scores], None]) -> None:
-        self.rows = rows.body
-        answered(Scores(list(priors), "prior"))
+    def ask(self, question: Open) -> None:
+        self.rows = question.rows.body
+        question.scored(Scores(question.priors(), "prior"))
 
 
 class Bench:

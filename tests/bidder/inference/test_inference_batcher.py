@@ -6,6 +6,7 @@ import asyncio
 import gc
 import random
 import weakref
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
@@ -196,8 +197,13 @@ async def test_cancelled_members_do_not_harm_neighbours(kit: Any) -> None:
     assert lane.limiter.in_flight == 0
 
 
+@dataclass
 class Clumsy:
     """An asker with a bug."""
+
+    rows: Rows
+    deadline_s: float
+    done: bool = False
 
     def scored(self, scores: Any) -> None:
         raise RuntimeError("a bug")
@@ -213,19 +219,23 @@ async def test_an_asker_with_a_bug_harms_nobody(kit: Any, caplog: pytest.LogCapt
     lane = await kit.lane(endpoint.url, warm=1, limiter=Limiter(1))
     deadline_s = asyncio.get_running_loop().time() + kit.patience_s
     first = kit.submit(lane, 1)
-    lane.batcher.ask(kit.tagged(2), deadline_s, Clumsy())
+    lane.batcher.ask(Clumsy(kit.tagged(2), deadline_s))
     last = kit.submit(lane, 3)
     gate.open.set()
     assert [list((await future).values) for future in (first, last)] == [[1 / 1e6], [3 / 1e6]]
     assert "could not take its scores" in caplog.text
-    lane.batcher.ask(kit.tagged(4), 0.0, Clumsy())
+    lane.batcher.ask(Clumsy(kit.tagged(4), 0.0))
     assert "could not take its failure" in caplog.text
 
 
 class Told:
     """An asker that says when it was told."""
 
-    def __init__(self, told: asyncio.Event) -> None:
+    done = False
+
+    def __init__(self, rows: Rows, deadline_s: float, told: asyncio.Event) -> None:
+        self.rows = rows
+        self.deadline_s = deadline_s
         self._told = told
 
     def scored(self, scores: Scores) -> None:
@@ -245,11 +255,11 @@ async def test_who_was_told_is_let_go_at_once(kit: Any, status: int) -> None:
     endpoint = await kit.endpoint(script)
     lane = await kit.lane(endpoint.url)
     told = asyncio.Event()
-    asker = Told(told)
+    asker = Told(Rows(1, b"1,0,1\n"), asyncio.get_running_loop().time() + 3600, told)
     gone = weakref.ref(asker)
     gc.disable()
     try:
-        lane.batcher.ask(Rows(1, b"1,0,1\n"), asyncio.get_running_loop().time() + 3600, asker)
+        lane.batcher.ask(asker)
         del asker
         assert gone() is not None
         await asyncio.wait_for(told.wait(), 30)

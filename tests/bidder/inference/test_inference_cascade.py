@@ -4,35 +4,53 @@ from __future__ import annotations
 
 import asyncio
 import random
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from bidder.domain import Rows, Scores
-from bidder.inference.batcher import Asker, Waiting
+from bidder.inference.batcher import Member, Waiting
 from bidder.inference.cascade import Cascade, Shadow, SplitTier, Step
 from bidder.inference.errors import BreakerOpen, Timeout
 
 _ROWS, _PRIORS = Rows(2, b"1\n2\n"), (0.01, 0.02)
 
 
+class Asking:
+    """A question that keeps its answers."""
+
+    def __init__(self, due_s: float = 0.0) -> None:
+        self.rows = _ROWS
+        self.due_s = due_s
+        self.answers: list[Scores] = []
+
+    def priors(self) -> Sequence[float]:
+        return _PRIORS
+
+    def scored(self, scores: Scores) -> None:
+        self.answers.append(scores)
+
+
 class HandTier:
-    """A tier whose askers the test tells; it notes the deadlines it was given."""
+    """A tier whose askers the test tells."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.askers: list[Asker] = []
-        self.deadlines: list[float] = []
+        self.askers: list[Member] = []
 
-    def ask(self, rows: Rows, priors: Sequence[float], deadline_s: float, asker: Asker) -> None:
-        self.askers.append(asker)
-        self.deadlines.append(deadline_s)
+    @property
+    def deadlines(self) -> list[float]:
+        return [asker.deadline_s for asker in self.askers]
+
+    def ask(self, member: Member) -> None:
+        self.askers.append(member)
 
 
 class RefusingTier(HandTier):
-    def ask(self, rows: Rows, priors: Sequence[float], deadline_s: float, asker: Asker) -> None:
-        asker.failed(BreakerOpen("resting"))
+    def ask(self, member: Member) -> None:
+        member.failed(BreakerOpen("resting"))
 
 
 class BrokenTier(HandTier):
@@ -42,9 +60,9 @@ class BrokenTier(HandTier):
         super().__init__(name)
         self.scores = scores
 
-    def ask(self, rows: Rows, priors: Sequence[float], deadline_s: float, asker: Asker) -> None:
+    def ask(self, member: Member) -> None:
         if self.scores is not None:
-            asker.scored(self.scores)
+            member.scored(self.scores)
         raise RuntimeError("a bug")
 
 
@@ -83,10 +101,10 @@ async def test_tier_that_fails_at_once_costs_no_turn_of_the_loop() -> None:
 
 async def test_without_tiers_the_prior_answers_synchronously() -> None:
     """No endpoint at all: the priors, at once."""
-    answers: list[Scores] = []
-    Cascade(()).ask(_ROWS, _PRIORS, _deadline(), answers.append)
-    assert answers == [Scores(_PRIORS, "prior")]
-    assert answers[0].values is _PRIORS
+    question = Asking(_deadline())
+    Cascade(()).ask(question)
+    assert question.answers == [Scores(_PRIORS, "prior")]
+    assert question.answers[0].values is _PRIORS
 
 
 async def test_tier_gets_its_share_of_the_time() -> None:
@@ -107,10 +125,25 @@ async def test_tier_with_a_bug_does_not_harm_the_bid(caplog: pytest.LogCaptureFi
     cascade = Cascade([Step(BrokenTier("broken"))])
     assert (await cascade.score(_ROWS, _PRIORS, _deadline())).source == "prior"
     assert "tier broken failed to take a question" in caplog.text
-    answers: list[Scores] = []
-    told = Scores([0.3, 0.4], "odd")
-    Cascade([Step(BrokenTier("odd", told))]).ask(_ROWS, _PRIORS, _deadline(), answers.append)
-    assert answers == [told]
+    question, told = Asking(_deadline()), Scores([0.3, 0.4], "odd")
+    Cascade([Step(BrokenTier("odd", told))]).ask(question)
+    assert question.answers == [told]
+
+
+async def test_what_was_told_is_let_go() -> None:
+    """A batch may hold the asker for longer: the auction is not held with it, and nothing reaches it any more."""
+    for tell in (lambda asker: asker.failed(Timeout("late")), lambda asker: asker.scored(Scores([0.3, 0.4], "late"))):
+        tier, question = HandTier("sagemaker"), Asking(_deadline())
+        cascade = Cascade([Step(tier)])
+        cascade.ask(question)
+        gone = weakref.ref(question)
+        tell(tier.askers[0])
+        assert len(question.answers) == 1
+        tier.askers[0].scored(Scores([0.5, 0.6], "later"))
+        assert len(question.answers) == 1
+        assert sum(cascade.answers.values()) == 1
+        del question
+        assert gone() is None
 
 
 async def test_cancelled_answer_is_left_alone() -> None:
@@ -127,7 +160,7 @@ async def test_variants_are_chosen_by_weight() -> None:
     tiers = [HandTier("blue"), HandTier("green"), HandTier("off")]
     split = SplitTier(list(zip(tiers, (3.0, 1.0, 0.0), strict=True)), rng=random.Random(1))
     for _ in range(1000):
-        split.ask(_ROWS, _PRIORS, 0.0, Waiting())
+        split.ask(Waiting(_ROWS, 0.0))
     assert [len(tier.askers) for tier in tiers] == [pytest.approx(750, abs=60), pytest.approx(250, abs=60), 0]
 
 
@@ -177,5 +210,5 @@ async def test_shadow_is_bounded_and_dropped_first() -> None:
     assert (len(copy.askers), shadow.dropped) == (2, 4)
     rare = Shadow(copy, 0.1, busy=lambda: True, rng=random.Random(2))
     for _ in range(1000):
-        rare.copy(_ROWS, _PRIORS, 0.0)
+        rare.copy(Asking())
     assert rare.dropped == pytest.approx(100, abs=40)

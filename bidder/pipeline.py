@@ -64,8 +64,8 @@ class CurrentCatalog(Protocol):
 
 
 class Scorer(Protocol):
-    def ask(self, question: Open) -> None:
-        """Calls `question.scored` with the scores of `question.rows` by `question.due_s`, perhaps at once."""
+    def ask(self, questions: Sequence[Open]) -> None:
+        """Calls `scored` of each with the scores of its `rows` by its `due_s`, perhaps at once."""
         ...
 
 
@@ -220,7 +220,8 @@ class Pipeline:
         ended = [] if ended is None else ended
         group = self._each("target", self.aim, group, ended)
         group = self._each("features", self.make_rows, group, ended)
-        self._ask(group, ended)
+        if group:
+            self._ask(group, ended)
         _tell(ended)
 
     def _finish(self, group: list[Open]) -> None:
@@ -252,15 +253,17 @@ class Pipeline:
         return left
 
     def _ask(self, group: list[Open], ended: Ended) -> None:
-        """The model is asked, which calls `opened.scored`."""
+        """The model is asked for all at once; it calls `scored` of each."""
         asked_s = perf_counter()
         for opened in group:
             opened.waiting_since_s = asked_s
-            try:
-                self._scorer.ask(opened)
-            except Exception:
-                opened.is_over = True
-                ended.append((opened.answered, self.failed(opened.exchange)))
+        try:
+            self._scorer.ask(group)
+        except Exception:
+            for opened in group:
+                if opened.scores is None:
+                    opened.is_over = True
+                    ended.append((opened.answered, self.failed(opened.exchange)))
 
     def failed(self, exchange: Exchange) -> Answer:
         """The answer to an auction that ended in the exception being handled."""

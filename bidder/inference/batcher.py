@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import inf
 from typing import Protocol
 
@@ -185,24 +185,30 @@ class Batcher:
     def submit(self, rows: Rows, deadline_s: float) -> asyncio.Future[Scores]:
         """`ask`, for who waits with a future: it fails with an InferenceError. Cancelling it is safe at any time."""
         waiting = Waiting(rows, deadline_s)
-        self.ask(waiting)
+        self.ask((waiting,))
         return waiting.future
 
-    def ask(self, member: Member) -> None:
-        """Ask for the scores of its rows: it is told by its deadline, at the latest. Setting its `done` withdraws the
-        question."""
-        deadline_s = member.deadline_s
-        self.stats.submitted += 1
-        refusal = self._refusal(member.rows, deadline_s, self._loop.time())
-        if refusal is not None:
-            self._fail((member,), refusal)
-            return
-        self._queue.append(member)
-        self._fresh += 1
-        if deadline_s < self._queue_due_s:
-            self._queue_due_s = deadline_s
-        if not self._is_due:
-            self._pump_soon()
+    def ask(self, members: Sequence[Member]) -> None:
+        """Ask for the scores of their rows: each is told by its deadline, at the latest. Setting its `done` withdraws
+        the question."""
+        now_s, waiting = self._loop.time(), len(self._queue)
+        takes = not self._closed and (self._limiter.state is _CLOSED or not self._limiter.refuses(now_s))
+        self.stats.submitted += len(members)
+        for member in members:
+            deadline_s = member.deadline_s
+            if (
+                takes
+                and deadline_s > now_s
+                and len(self._queue) < self._max_queue
+                and len(member.rows.body) <= self._max_bytes
+            ):
+                self._queue.append(member)
+                if deadline_s < self._queue_due_s:
+                    self._queue_due_s = deadline_s
+            else:
+                self._fail((member,), self._refusal(member, now_s))
+        self._fresh += len(self._queue) - waiting
+        self._pump_soon()
 
     def close(self) -> None:
         """Fail what waits, take nothing more. Calls in flight end with the pool."""
@@ -211,16 +217,18 @@ class Batcher:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _refusal(self, rows: Rows, deadline_s: float, now_s: float) -> InferenceError | None:
-        if deadline_s <= now_s:
+    def _refusal(self, member: Member, now_s: float) -> InferenceError:
+        """Why it was not taken."""
+        if member.deadline_s <= now_s:
             return Timeout("the deadline had passed before the call")
-        if self._limiter.state is not _CLOSED and self._limiter.refuses(now_s):
+        if self._limiter.refuses(now_s):
             return BreakerOpen(f"the endpoint is given a rest after: {self.last_error}")
         if len(self._queue) >= self._max_queue:
             return QueueFull(f"{self._max_queue} auctions wait for a free slot")
-        if len(rows.body) > self._max_bytes:
-            return TooLarge(f"{len(rows.body)} bytes of rows; one call takes {self._max_bytes}")
-        return Closed("the inference client has been closed") if self._closed else None
+        size = len(member.rows.body)
+        if size > self._max_bytes:
+            return TooLarge(f"{size} bytes of rows; one call takes {self._max_bytes}")
+        return Closed("the inference client has been closed")
 
     # -- from queue to call ------------------------------------------------------------------------------------------
 

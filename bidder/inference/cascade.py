@@ -49,15 +49,15 @@ class Tier(Protocol):
         """The `source` of its scores, and its label in the metrics."""
         ...
 
-    def ask(self, member: Member) -> None:
-        """Start scoring. `member` is told by its deadline: scores or an InferenceError."""
+    def ask(self, members: Sequence[Member]) -> None:
+        """Start scoring. Each is told by its deadline: scores or an InferenceError."""
         ...
 
 
 class SplitTier:
     """Sends each auction to one of several tiers, by weight: a test of variants that the bidder chooses."""
 
-    __slots__ = ("_random", "_tiers", "_weights", "name")
+    __slots__ = ("_choices", "_random", "_tiers", "_weights", "name")
 
     def __init__(
         self, tiers: Sequence[tuple[Tier, float]], *, name: str = "sagemaker", rng: random.Random | None = None
@@ -66,12 +66,15 @@ class SplitTier:
             raise ValueError("variants need weights of 0 or more, and at least one above 0")
         self.name = name
         self._tiers = [tier for tier, _ in tiers]
+        self._choices = range(len(tiers))
         self._weights = [weight for _, weight in tiers]
         self._random = rng or random.Random()
 
-    def ask(self, member: Member) -> None:
-        (tier,) = self._random.choices(self._tiers, self._weights)
-        tier.ask(member)
+    def ask(self, members: Sequence[Member]) -> None:
+        chosen = self._random.choices(self._choices, self._weights, k=len(members))
+        for choice, tier in enumerate(self._tiers):
+            if its := [member for member, one in zip(members, chosen, strict=True) if one == choice]:
+                tier.ask(its)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +121,7 @@ class Shadow:
             return
         self.in_flight += 1
         try:
-            self._tier.ask(_Copy(question.rows, question.due_s, self))
+            self._tier.ask((_Copy(question.rows, question.due_s, self),))
         except Exception:  # whatever a shadow does wrong, the bid goes on
             self.in_flight -= 1
             self.missed += 1
@@ -160,35 +163,40 @@ class Cascade:
         self.answers: dict[str, int] = {step.tier.name: 0 for step in steps} | {PRIOR: 0}
         self.fallbacks: dict[str, int] = {step.tier.name: 0 for step in steps}
 
-    def ask(self, question: Question) -> None:
-        """Calls `question.scored` once, by `question.due_s`, perhaps before it returns."""
-        self.go_on(question, self._steps)
+    def ask(self, questions: Sequence[Question]) -> None:
+        """Calls `scored` of each once, by its `due_s`, perhaps before it returns."""
+        self.go_on(questions, self._steps)
         if self.shadow is not None:
-            self.shadow.copy(question)
+            for question in questions:
+                self.shadow.copy(question)
 
     def score(self, rows: Rows, priors: Sequence[float], due_s: float) -> asyncio.Future[Scores]:
         """`ask`, for who waits with a future. It never fails; it can be cancelled."""
         caller = _Caller(rows, due_s, priors, asyncio.get_running_loop().create_future())
-        self.ask(caller)
+        self.ask((caller,))
         return caller.future
 
-    def go_on(self, question: Question, steps: tuple[Step, ...]) -> None:
-        """Asks the first of `steps`, or the prior where none is left."""
+    def go_on(self, questions: Sequence[Question], steps: tuple[Step, ...]) -> None:
+        """Puts them to the first of `steps`, or answers with priors where none is left."""
         if not steps:
-            self.answers[PRIOR] += 1
-            question.scored(Scores(question.priors(), PRIOR))
+            for question in questions:
+                self.answers[PRIOR] += 1
+                question.scored(Scores(question.priors(), PRIOR))
             return
-        step, deadline_s = steps[0], question.due_s
-        if step.share < 1.0:
-            now_s = self._clock()
-            deadline_s = now_s + (deadline_s - now_s) * step.share
-        asked = _Asked(question.rows, deadline_s, self, steps, question)
+        tier, share, now_s = steps[0].tier, steps[0].share, self._clock()
+        asked = []
+        for question in questions:
+            deadline_s = question.due_s
+            if share < 1.0:
+                deadline_s = now_s + (deadline_s - now_s) * share
+            asked.append(_Asked(question.rows, deadline_s, self, steps, question))
         try:
-            step.tier.ask(asked)
-        except Exception:  # a tier must not raise here; if one does, the bid is not what should suffer
-            logger.exception("tier %s failed to take a question", step.tier.name)
-            if asked.question is question:  # nobody has been told yet
-                asked.failed(None)
+            tier.ask(asked)
+        except Exception:  # a tier must not raise here; if one does, the bids are not what should suffer
+            logger.exception("tier %s failed to take a question", tier.name)
+            for each in asked:
+                each.done = True
+                each.failed(None)  # if it has not been told yet
 
 
 class _Caller(Struct, eq=False):
@@ -229,4 +237,4 @@ class _Asked(Struct, eq=False):
         question, self.question = self.question, None
         if question is not None:
             self.cascade.fallbacks[self.steps[0].tier.name] += 1
-            self.cascade.go_on(question, self.steps[1:])
+            self.cascade.go_on((question,), self.steps[1:])

@@ -100,9 +100,9 @@ class InferenceClient:
         """Whether calls can be signed. A client without an endpoint is always ready."""
         return not self.lanes or self.credentials.ready
 
-    def ask(self, question: Question) -> None:
-        """Calls `question.scored` with the scores of its rows by `question.due_s`; see `Cascade.ask`."""
-        self.cascade.ask(question)
+    def ask(self, questions: Sequence[Question]) -> None:
+        """Calls `scored` of each with the scores of its rows by its `due_s`; see `Cascade.ask`."""
+        self.cascade.ask(questions)
 
     def score(self, rows: Rows, priors: Sequence[float], due_s: float) -> asyncio.Future[Scores]:
         """The same, for who waits with a future; see `Cascade.score`."""

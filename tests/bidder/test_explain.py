@@ -55,9 +55,10 @@ class Priors:
     def __init__(self) -> None:
         self.rows: list[Rows] = []
 
-    def ask(self, question: Open) -> None:
-        self.rows.append(question.rows)
-        question.scored(Scores(question.priors(), "prior"))
+    def ask(self, questions: Sequence[Open]) -> None:
+        for question in questions:
+            self.rows.append(question.rows)
+            question.scored(Scores(question.priors(), "prior"))
 
 
 @pytest.fixture

@@ -56,14 +56,15 @@ class Model:
         self.holds = False
         self.held: list[Callable[[Scores], None]] = []
 
-    def ask(self, question: Open) -> None:
-        self.asked.append((question.rows, list(question.priors()), question.due_s))
-        if self.fails:
-            raise RuntimeError("out of order")
-        if self.holds:
-            self.held.append(question.scored)
-        else:
-            question.scored(Scores([self.score_of_a_row] * question.rows.count, "sagemaker"))
+    def ask(self, questions: Sequence[Open]) -> None:
+        for question in questions:
+            self.asked.append((question.rows, list(question.priors()), question.due_s))
+            if self.fails:
+                raise RuntimeError("out of order")
+            if self.holds:
+                self.held.append(question.scored)
+            else:
+                question.scored(Scores([self.score_of_a_row] * question.rows.count, "sagemaker"))
 
 
 class Clock:
@@ -187,8 +188,8 @@ async def test_a_model_that_answers_and_fails_is_one_answer(
     """A second one would be taken for that to the connection's next request."""
 
     class Twice(Model):
-        def ask(self, question: Open) -> None:
-            super().ask(question)
+        def ask(self, questions: Sequence[Open]) -> None:
+            super().ask(questions)
             raise RuntimeError("out of order")
 
     model = Twice()
@@ -198,6 +199,37 @@ async def test_a_model_that_answers_and_fails_is_one_answer(
     model.held[0](Scores([0.01], "sagemaker"))
     await asyncio.sleep(0)
     assert [answer.status for answer in answers] == [204]
+
+
+async def test_a_model_that_fails_for_some_answers_others(
+    make_pipeline: Make, make_body: Make, exchange: Exchange, metrics: Metrics
+) -> None:
+    """Who had its scores before bids; the others are answered all the same, each once."""
+
+    class First(Model):
+        def ask(self, questions: Sequence[Open]) -> None:
+            super().ask(questions[:1])
+            raise RuntimeError("out of order")
+
+    answers: list[Answer] = []
+    bids = [Arrival(make_body(id=name), exchange, 1000.0, answers.append) for name in ("first", "second", "third")]
+    make_pipeline(First()).take(bids)
+    await asyncio.sleep(0)
+    assert sorted(answer.status for answer in answers) == [200, 204, 204]
+    assert metrics.no_bids["technical_error"] == 2
+
+
+async def test_every_stage_is_timed_once_a_bid(
+    make_pipeline: Make, make_body: Make, exchange: Exchange, metrics: Metrics
+) -> None:
+    """However many are taken together; none is timed that does not come so far."""
+    answers: list[Answer] = []
+    bodies = [make_body(), make_body(), make_body(imp=[{"id": "1", "banner": {"format": [{"w": 1, "h": 1}]}}]), b"{"]
+    make_pipeline(Model()).take([Arrival(body, exchange, 1000.0, answers.append) for body in bodies])
+    await asyncio.sleep(0)
+    assert len(answers) == 4
+    timed = {stage: sum(histogram.counts) for stage, histogram in metrics.stage_latency.items()}
+    assert timed == {"decode": 4, "profile": 0, "target": 3, "features": 2, "inference": 2, "price": 2, "encode": 2}
 
 
 async def test_scores_that_cannot_be_used_are_a_no_bid(

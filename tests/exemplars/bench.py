@@ -96,7 +96,8 @@ class _Model:
 
     rows = b""
 
-    def ask(self, question: Open) -> None:
+    def ask(self, questions: Sequence[Open]) -> None:
+        (question,) = questions
         self.rows = question.rows.body
         question.scored(Scores(question.priors(), "prior"))
 

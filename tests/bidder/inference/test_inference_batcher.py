@@ -219,12 +219,12 @@ async def test_an_asker_with_a_bug_harms_nobody(kit: Any, caplog: pytest.LogCapt
     lane = await kit.lane(endpoint.url, warm=1, limiter=Limiter(1))
     deadline_s = asyncio.get_running_loop().time() + kit.patience_s
     first = kit.submit(lane, 1)
-    lane.batcher.ask(Clumsy(kit.tagged(2), deadline_s))
+    lane.batcher.ask([Clumsy(kit.tagged(2), deadline_s)])
     last = kit.submit(lane, 3)
     gate.open.set()
     assert [list((await future).values) for future in (first, last)] == [[1 / 1e6], [3 / 1e6]]
     assert "could not take its scores" in caplog.text
-    lane.batcher.ask(Clumsy(kit.tagged(4), 0.0))
+    lane.batcher.ask([Clumsy(kit.tagged(4), 0.0)])
     assert "could not take its failure" in caplog.text
 
 
@@ -259,7 +259,7 @@ async def test_who_was_told_is_let_go_at_once(kit: Any, status: int) -> None:
     gone = weakref.ref(asker)
     gc.disable()
     try:
-        lane.batcher.ask(asker)
+        lane.batcher.ask([asker])
         del asker
         assert gone() is not None
         await asyncio.wait_for(told.wait(), 30)

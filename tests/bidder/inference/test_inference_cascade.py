@@ -44,13 +44,14 @@ class HandTier:
     def deadlines(self) -> list[float]:
         return [asker.deadline_s for asker in self.askers]
 
-    def ask(self, member: Member) -> None:
-        self.askers.append(member)
+    def ask(self, members: Sequence[Member]) -> None:
+        self.askers += members
 
 
 class RefusingTier(HandTier):
-    def ask(self, member: Member) -> None:
-        member.failed(BreakerOpen("resting"))
+    def ask(self, members: Sequence[Member]) -> None:
+        for member in members:
+            member.failed(BreakerOpen("resting"))
 
 
 class BrokenTier(HandTier):
@@ -60,9 +61,9 @@ class BrokenTier(HandTier):
         super().__init__(name)
         self.scores = scores
 
-    def ask(self, member: Member) -> None:
+    def ask(self, members: Sequence[Member]) -> None:
         if self.scores is not None:
-            member.scored(self.scores)
+            members[0].scored(self.scores)
         raise RuntimeError("a bug")
 
 
@@ -102,7 +103,7 @@ async def test_tier_that_fails_at_once_costs_no_turn_of_the_loop() -> None:
 async def test_without_tiers_the_prior_answers_synchronously() -> None:
     """No endpoint at all: the priors, at once."""
     question = Asking(_deadline())
-    Cascade(()).ask(question)
+    Cascade(()).ask([question])
     assert question.answers == [Scores(_PRIORS, "prior")]
     assert question.answers[0].values is _PRIORS
 
@@ -126,8 +127,33 @@ async def test_tier_with_a_bug_does_not_harm_the_bid(caplog: pytest.LogCaptureFi
     assert (await cascade.score(_ROWS, _PRIORS, _deadline())).source == "prior"
     assert "tier broken failed to take a question" in caplog.text
     question, told = Asking(_deadline()), Scores([0.3, 0.4], "odd")
-    Cascade([Step(BrokenTier("odd", told))]).ask(question)
+    Cascade([Step(BrokenTier("odd", told))]).ask([question])
     assert question.answers == [told]
+
+
+async def test_questions_are_asked_together_and_answered_apart() -> None:
+    """One that the first tier refuses goes on; a tier that raises harms none that was told, and tells none twice."""
+
+    class Picky(HandTier):
+        def ask(self, members: Sequence[Member]) -> None:
+            super().ask(members)
+            members[1].failed(BreakerOpen("resting"))
+
+    tier, second = Picky("sagemaker"), BrokenTier("local")
+    cascade = Cascade([Step(tier), Step(second)])
+    questions = [Asking(_deadline()) for _ in range(3)]
+    cascade.ask(questions)
+    assert [len(question.answers) for question in questions] == [0, 1, 0]
+    for asker in tier.askers:
+        asker.scored(Scores([0.3, 0.4], "sagemaker"))
+    assert [answer.source for question in questions for answer in question.answers] == [
+        "sagemaker",
+        "prior",
+        "sagemaker",
+    ]
+    broken, questions = BrokenTier("broken", Scores([0.3, 0.4], "broken")), [Asking(_deadline()) for _ in range(3)]
+    Cascade([Step(broken)]).ask(questions)
+    assert [answer.source for question in questions for answer in question.answers] == ["broken", "prior", "prior"]
 
 
 async def test_what_was_told_is_let_go() -> None:
@@ -135,7 +161,7 @@ async def test_what_was_told_is_let_go() -> None:
     for tell in (lambda asker: asker.failed(Timeout("late")), lambda asker: asker.scored(Scores([0.3, 0.4], "late"))):
         tier, question = HandTier("sagemaker"), Asking(_deadline())
         cascade = Cascade([Step(tier)])
-        cascade.ask(question)
+        cascade.ask([question])
         gone = weakref.ref(question)
         tell(tier.askers[0])
         assert len(question.answers) == 1
@@ -160,7 +186,7 @@ async def test_variants_are_chosen_by_weight() -> None:
     tiers = [HandTier("blue"), HandTier("green"), HandTier("off")]
     split = SplitTier(list(zip(tiers, (3.0, 1.0, 0.0), strict=True)), rng=random.Random(1))
     for _ in range(1000):
-        split.ask(Waiting(_ROWS, 0.0))
+        split.ask([Waiting(_ROWS, 0.0)])
     assert [len(tier.askers) for tier in tiers] == [pytest.approx(750, abs=60), pytest.approx(250, abs=60), 0]
 
 

@@ -69,12 +69,12 @@ class Pipeline:
         self.waiting: list[Callable[[Answer], None]] | None = None
 
     def take(self, arrivals: Iterable[Arrival]) -> None:
-        for body, exchange, _, answered in arrivals:
-            self.bodies.append(body)
+        for arrival in arrivals:
+            self.bodies.append(arrival.body)
             if self.waiting is None:
-                answered(Answer(200, b'{"of":"%b"}' % exchange.name.encode(), "bid"))
+                arrival.answered(Answer(200, b'{"of":"%b"}' % arrival.exchange.name.encode(), "bid"))
             else:
-                self.waiting.append(answered)
+                self.waiting.append(arrival.answered)
 
 
 class Side:

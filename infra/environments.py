@@ -300,7 +300,9 @@ class ServiceSizes:
     """The bidder on ECS. `cpu` in 1/1024 of a core and `memory_mib` are a task's, its side-cars included.
 
     A task takes `bids_a_second` at most, each `bid_ms` in the mean (to be measured: see docs/deployment.md), and is
-    filled to `safety` of that. `documents`: settings that name what the bidder reads, and its key in the bucket."""
+    filled to `safety` of that. What stands below is two thirds of what a shared EPYC core took, by the task's share of
+    one (docs/performance.md), as Graviton was not to be had. `documents`: settings that name what the bidder reads, and
+    its key in the bucket."""
 
     image_tag: str
     capacity: FargateCapacity | InstanceCapacity
@@ -559,7 +561,7 @@ DEV = Environment(
         min_tasks=3,
         max_tasks=6,
         cpu_target_percent=50,
-        bids_a_second=500,
+        bids_a_second=1000,
         bid_ms=20.0,
         safety=0.5,
         log_days=14,
@@ -658,7 +660,7 @@ PROD = Environment(
         min_tasks=6,
         max_tasks=60,
         cpu_target_percent=50,
-        bids_a_second=1200,
+        bids_a_second=3200,
         bid_ms=15.0,
         safety=0.5,
         log_days=90,

@@ -392,7 +392,7 @@ def test_there_are_as_many_pods_as_two_measures_want(prod: dict[str, dict[str, A
     assert cpu["resource"]["target"] == {"type": "Utilization", "averageUtilization": 50}
     assert in_flight["pods"] == {
         "metric": {"name": "bidder_in_flight"},
-        "target": {"type": "AverageValue", "averageValue": "9"},
+        "target": {"type": "AverageValue", "averageValue": "24"},
     }
     assert spec["behavior"]["scaleUp"]["stabilizationWindowSeconds"] == 0
     assert spec["behavior"]["scaleDown"]["stabilizationWindowSeconds"] == 300

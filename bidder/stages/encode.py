@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
+from msgspec import Struct
 
 from bidder.domain import (
     BANNER,
@@ -24,7 +25,6 @@ from bidder.domain import (
     CreativeSpec,
     Exchange,
     NoBidReason,
-    Slot,
 )
 from bidder.stages.fit import flexible
 from bidder.stages.markup.escaping import quoted, request_value, value
@@ -41,14 +41,13 @@ REFUSALS = (TOO_LONG, MISSING, SEAT, PRICE_MACRO, MARKUP, PRICE, SEATBIDS, ANSWE
 catalog does not have; no seat, or none that it can read; no way to tell us the price; markup that it would fetch from
 us and cannot; no price of its precision between floor and value; more seats than it reads; an answer above its size."""
 
-_INTERSTITIAL_EXPIRY_S = 1800  # how long a win may wait for its impression (section 7.2)
 _NBR = {reason: b',"nbr":%d}' % reason.nbr for reason in NoBidReason}
 _DIGEST = blake2b(digest_size=10)
 _UNCHANGED: dict[str, Any] = {}
 _Kept = tuple[Bid, str, str]  # the bid; the seat, as the exchange names it, and the bid as JSON
 
 
-class Encoded(NamedTuple):
+class Encoded(Struct, gc=False):
     """The response; the bids that are in it; for each bid that is not, one of REFUSALS. Where no bid is left, `body`
     is empty: the auction is answered by `Encoder.no_bid`."""
 
@@ -82,6 +81,8 @@ class Encoder:
             raise ValueError("encode needs at least one bid; an auction without one is answered by no_bid")
         response = response_id(auction.id)
         auction_value = request_value(auction.id)
+        before = f"auction={auction_value}&bid="
+        marks = "" if auction.may_measure and not auction.test else _marks(auction)
         currency = bids[0].currency
         refused: list[str] = []
         kept: list[_Kept] = []
@@ -91,7 +92,7 @@ class Encoder:
             candidate = bid.candidate
             prepared = self._prepare(candidate.campaign, candidate.creative, exchange)
             name = bid.id or f"{response}-{index}"
-            encoded = prepared.refusal or _bid(auction, auction_value, bid, name, prepared)
+            encoded = prepared.refusal or _bid(auction, before, marks, bid, name, prepared)
             if encoded in REFUSALS:
                 refused.append(encoded)
             else:
@@ -178,35 +179,42 @@ def rounded(bid: Bid, decimals: int) -> int:
     return down + step if down + step <= bid.value_micros else 0
 
 
-def _bid(auction: Auction, auction_value: str, bid: Bid, bid_id: str, prepared: Prepared) -> str:
-    """The bid as OpenRTB has it, or why the exchange would not take it."""
-    candidate, exchange = bid.candidate, prepared.exchange
+def _marks(auction: Auction) -> str:
+    """What the trails of all bids of this auction end with."""
+    return (TEST if auction.test else "") + ("" if auction.may_measure else UNMEASURED)
+
+
+def _bid(auction: Auction, before: str, marks: str, bid: Bid, bid_id: str, prepared: Prepared) -> str:
+    """The bid as OpenRTB has it, or why the exchange would not take it. `before` and `marks`: what the trails of all
+    bids of this auction begin and end with, see `notices.trail`."""
+    candidate, channel = bid.candidate, auction.channel
     slot, deal = candidate.slot, candidate.deal
-    amount = price(bid.price_micros)
-    if not prepared.exact:
-        micros = rounded(bid, exchange.price_decimals)
+    if prepared.exact:
+        amount = price(bid.price_micros)
+    else:
+        micros = rounded(bid, prepared.exchange.price_decimals)
         if not micros:
             return PRICE
-        amount = _in_units(micros, exchange)
+        amount = _in_units(micros, prepared.exchange)
+    slot_id = slot.id
+    slot_value = request_value(slot_id)
     bid_value = value(bid_id) if bid.id else bid_id
-    slot_value = request_value(slot.id)
-    ids = trail(auction_value, bid_value, slot_value)
-    if auction.test:
-        ids += TEST
-    if not auction.may_measure:
-        ids += UNMEASURED
-    changed, added = _UNCHANGED, ""
-    if other := _unlike(auction, bid, prepared):
+    ids = f"{before}{bid_value}&imp={slot_value}{marks}"
+    changed, added, banner = _UNCHANGED, "", slot.banner
+    if prepared.categories_differ or bid.slot_in_pod or (banner is not None and banner.ratios):
+        other = _unlike(auction, bid, prepared)
         changed = {field: content for field, content in other.items() if field in prepared.constant}
         added = json_fields({field: content for field, content in other.items() if field not in changed})
     notices = prepared.notices
-    if exchange.markup == "nurl" or auction.channel == "dooh":
-        notices = prepared.notices_for(slot, on_screen=auction.channel == "dooh")
+    if prepared.fetched or channel == "dooh":
+        notices = prepared.notices_for(slot, on_screen=channel == "dooh")
     with_deal = "" if deal is None else f',"dealid":{quoted(deal.id)}'
-    expiry_s = _expiry_s(auction.channel, slot, prepared)
-    expiry = f',"exp":{expiry_s}' if expiry_s else ""
+    if slot.expiry_s or slot.interstitial or slot.rewarded:
+        expiry = prepared.expiry_in(channel, slot)
+    else:
+        expiry = prepared.expiry.get(channel, "")
     encoded = (
-        f'{{"id":{_id(bid_id, bid_value)},"impid":{_id(slot.id, slot_value)},"price":{amount}'
+        f'{{"id":{_id(bid_id, bid_value)},"impid":{_id(slot_id, slot_value)},"price":{amount}'
         f"{prepared.content(slot, ids, bid_value, changed)}{ids.join(notices)}{with_deal}{added}{expiry}}}"
     )
     if prepared.limits:
@@ -270,17 +278,24 @@ def _response(
 ) -> bytes:
     if not kept:
         return b""
+    if len(kept) == 1:
+        _, seat, encoded = kept[0]
+        seatbids = f'{{{seat}"bid":[{encoded}]}}'
+    else:
+        seatbids = _by_seat(kept)
+    ext = f',"ext":{orjson.dumps(dict(exchange.response_ext)).decode()}' if exchange.response_ext else ""
+    return (
+        f'{{"id":{_id(auction_id, auction_value)},"bidid":"{response}","cur":"{currency}","seatbid":[{seatbids}]{ext}}}'
+    ).encode()
+
+
+def _by_seat(kept: list[_Kept]) -> str:
     seats: dict[str, list[str]] = {}
     for _, seat, encoded in kept:
         seats.setdefault(seat, []).append(encoded)
     # Won together or not at all (section 4.2.2); one campaign has one seat.
-    group = ',"group":1' if len(kept) > 1 and kept[0][0].candidate.campaign.roadblock else ""
-    seatbids = [f'{{{seat}"bid":[{",".join(bids)}]{group}}}' for seat, bids in seats.items()]
-    ext = f',"ext":{orjson.dumps(dict(exchange.response_ext)).decode()}' if exchange.response_ext else ""
-    return (
-        f'{{"id":{_id(auction_id, auction_value)},"bidid":"{response}","cur":"{currency}"'
-        f',"seatbid":[{",".join(seatbids)}]{ext}}}'
-    ).encode()
+    group = ',"group":1' if kept[0][0].candidate.campaign.roadblock else ""
+    return ",".join([f'{{{seat}"bid":[{",".join(bids)}]{group}}}' for seat, bids in seats.items()])
 
 
 def _best_seats(kept: list[_Kept], limit: int, refused: list[str]) -> list[_Kept]:
@@ -304,14 +319,3 @@ def _without_lowest(kept: list[_Kept], excess: int, refused: list[str]) -> list[
         dropped.add(place)
     refused += [ANSWER_SIZE] * len(dropped)
     return [each for place, each in enumerate(kept) if place not in dropped]
-
-
-def _expiry_s(channel: str, slot: Slot, prepared: Prepared) -> int:
-    """Seconds between auction and impression that are tolerated; 0 = not said. Never longer than the slot's own."""
-    if not prepared.says_expiry:
-        return 0
-    if slot.interstitial or slot.rewarded:
-        usual = _INTERSTITIAL_EXPIRY_S
-    else:
-        usual = prepared.expiry_s.get(channel, 0)
-    return min(slot.expiry_s, usual) if slot.expiry_s and usual else slot.expiry_s or usual

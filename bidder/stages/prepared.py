@@ -29,14 +29,17 @@ from bidder.stages.markup.escaping import quoted
 from bidder.stages.markup.html import Banner
 from bidder.stages.markup.native import Native
 from bidder.stages.markup.notices import TRAIL, Notices
-from bidder.stages.markup.vast import VERSIONS, Vast, choose_protocol
+from bidder.stages.markup.vast import VERSIONS, Vast, Versions
 
 TOO_LONG, MISSING, SEAT, PRICE_MACRO, MARKUP = "too_long", "missing", "seat", "price_macro", "markup"
 
 FETCH = "&markup=1"
 """In the query of a win notice that is to answer with the markup."""
 
-# How long a win may wait for its impression (section 7.2), by channel; elsewhere (DOOH) only the exchange knows.
+INTERSTITIAL_EXPIRY_S = 1800
+"""How long a win may wait for its impression where the ad does, too (section 7.2)."""
+
+# How long it may elsewhere, by channel; in a channel that is not here (DOOH) only the exchange knows.
 EXPIRY_S: Mapping[str, int] = {"site": 60, "app": 300}
 NATIVE_EXPIRY_S: Mapping[str, int] = {"site": 60, "app": 600}
 
@@ -56,8 +59,10 @@ class Prepared:
     as JSON has it in a seatbid."""
 
     __slots__ = (
-        *("_banner", "_fields", "_native", "_notices", "_unskippable", "_vast", "campaign", "constant", "creative"),
-        *("exact", "exchange", "expiry_s", "limits", "notices", "refusal", "says_expiry", "says_taxonomy", "seat"),
+        *("_banner", "_expiry_s", "_fields", "_in_bid", "_native", "_notices", "_says_expiry", "_unskippable", "_vast"),
+        "_versions",
+        *("campaign", "categories_differ", "constant", "creative", "exact", "exchange", "expiry", "fetched", "limits"),
+        *("notices", "refusal", "says_taxonomy", "seat"),
     )
 
     def __init__(self, campaign: Campaign, creative: Creative, exchange: Exchange, notice_url: str) -> None:
@@ -69,6 +74,9 @@ class Prepared:
         self._fields = json_fields(self.constant)
         self._unskippable: str | None = None
         self.exact = exchange.price_decimals == 6 and exchange.price_unit == "cpm"
+        self.fetched = exchange.markup == "nurl"
+        self._in_bid = exchange.markup == "adm"
+        self.categories_differ = bool(campaign.more_categories)
         self.says_taxonomy = says_taxonomy(exchange)
         self.limits = tuple(item for item in exchange.max_bytes.items() if item[0] in _OF_THE_BID)
         self._notices = None
@@ -85,11 +93,13 @@ class Prepared:
         self.notices = self._called()
         sent = exchange.markup != "registered"
         format = creative.spec.format
-        self.expiry_s = NATIVE_EXPIRY_S if format is NATIVE else EXPIRY_S
-        self.says_expiry = "exp" not in exchange.omitted
+        self._expiry_s = NATIVE_EXPIRY_S if format is NATIVE else EXPIRY_S
+        self._says_expiry = "exp" not in exchange.omitted
+        self.expiry = {channel: self._expiry(seconds) for channel, seconds in self._expiry_s.items()}
         self._banner = Banner(creative, self._notices) if sent and format is BANNER else None
         wrapped = exchange.native_wrapped
         self._native = Native(creative, self._notices, wrapped=wrapped) if sent and format is NATIVE else None
+        self._versions = Versions(format, creative.spec.protocols) if format in (VIDEO, AUDIO) else None
         self._vast: dict[tuple[int, bool], Vast] = {}  # by protocol and skippable: 14 at most
         self.refusal = self._refusal(seat)
 
@@ -99,11 +109,22 @@ class Prepared:
         fetch = ""
         if self.exchange.markup == "nurl":
             fetch = FETCH
-            if self.creative.spec.format in (VIDEO, AUDIO):
-                offer, protocol, skippable = self._played(slot)
+            if self._versions is not None:
+                offer, protocol, skippable = self._played(slot, self._versions)
                 later = f"&skipafter={offer.skip_after_s}" if offer.skip_after_s > self.creative.skip_after_s else ""
                 fetch += f"&protocol={protocol}&skip={int(skippable)}{later}"
         return self._called(fetch, self._notices.multiplier if self._notices and on_screen else "")
+
+    def expiry_in(self, channel: str, slot: Slot) -> str:
+        """The field that says how many seconds between auction and impression are tolerated: never more than the
+        slot's own. `expiry` has it by channel for slots that say nothing and wait for nothing."""
+        waits = slot.interstitial or slot.rewarded
+        usual = INTERSTITIAL_EXPIRY_S if waits else self._expiry_s.get(channel, 0)
+        asked = slot.expiry_s
+        return self._expiry(asked if asked and (asked < usual or not usual) else usual)
+
+    def _expiry(self, seconds: int) -> str:
+        return f',"exp":{seconds}' if seconds and self._says_expiry else ""
 
     def _called(self, fetch: str = "", multiplier: str = "") -> tuple[str, ...]:
         notices, fields = self._notices, self.exchange.notices
@@ -115,29 +136,27 @@ class Prepared:
     def content(self, slot: Slot, ids: str, bid_id: str, changed: dict[str, Any]) -> str:
         """The constant fields, those that are `changed` as they are there; `adm`; `protocol` where the markup is VAST
         or DAAST. `ids`: see `notices.trail`; `bid_id` is percent-encoded."""
-        exchange, spec = self.exchange, self.creative.spec
         fields = json_fields(self.constant | changed) if changed else self._fields
-        if spec.format is VIDEO or spec.format is AUDIO:
-            offer, protocol, skippable = self._played(slot)
-            if spec.skippable and not skippable:
-                fields = self._without_skip_button(changed)
-            if exchange.markup == "adm":
-                fields += f',"adm":"{self._version(protocol, skippable).render(offer, ids, bid_id)}"'
-            return fields if "protocol" in exchange.omitted else f'{fields},"protocol":{protocol}'
-        if exchange.markup != "adm":
-            return fields
         if self._banner is not None:
-            return f'{fields},"adm":"{self._banner.render(ids)}"'
+            return f'{fields},"adm":"{self._banner.render(ids)}"' if self._in_bid else fields
         if self._native is not None:
             return f'{fields},"adm":"{self._native.render(slot.native or _NO_ASSETS, ids)}"'
-        return fields
+        if self._versions is None:
+            return fields
+        offer, protocol, skippable = self._played(slot, self._versions)
+        if self.creative.spec.skippable and not skippable:
+            fields = self._without_skip_button(changed)
+        if self._in_bid:
+            vast = self._vast.get((protocol, skippable)) or self._version(protocol, skippable)
+            fields += f',"adm":"{vast.render(offer, ids, bid_id)}"'
+        return fields if "protocol" in self.exchange.omitted else f'{fields},"protocol":{protocol}'
 
-    def _played(self, slot: Slot) -> tuple[MediaOffer, int, bool]:
+    def _played(self, slot: Slot, versions: Versions) -> tuple[MediaOffer, int, bool]:
         """By what it is played, the VAST or DAAST version, and whether it can be skipped there."""
         spec = self.creative.spec
         offer = (slot.video if spec.format is VIDEO else slot.audio) or _ANY_MEDIA
-        protocol = choose_protocol(spec.format, offer.protocols, spec.protocols)
-        return offer, protocol, spec.skippable and skips(self.creative, offer)
+        skippable = spec.skippable and skips(self.creative, offer)
+        return offer, versions.newest(offer.protocols), skippable
 
     def _without_skip_button(self, changed: dict[str, Any]) -> str:
         """The constant fields of an ad that has no skip button as it is sent."""

@@ -27,7 +27,10 @@ class Banner:
 
     def render(self, trail: str) -> str:
         """The markup for one bid, as it stands within a JSON string. `trail`: see `notices.trail`."""
-        return trail.join(map(trail.replace("&", "&amp;").join, self._pieces))
+        in_tag, pieces = trail.replace("&", "&amp;"), self._pieces
+        if len(pieces) == 1:  # no script with a URL of ours
+            return in_tag.join(pieces[0])
+        return trail.join(map(in_tag.join, pieces))
 
 
 def _with_click(html: str, click: str) -> str:

@@ -28,7 +28,7 @@ class Native:
     def __init__(self, creative: Creative, notices: Notices | None, *, wrapped: bool = False) -> None:
         """`wrapped`: the exchange takes native in {"native": …} only, whatever the request looks like."""
         self._texts = _texts(creative)
-        self._images = tuple(((i.type, i.width, i.height, i.mime), _image(i)) for i in creative.images)
+        self._images = _images(creative)
         self._landing_url = url(creative.landing_url)
         self._privacy_url = url(creative.privacy_url) if creative.privacy_url else ""
         self._click = notices.click() if notices else ""
@@ -60,7 +60,7 @@ class Native:
         """What follows the id in the asset's object; "": it is left out."""
         kind, type = asset.kind, asset.type
         if kind == "image":
-            for image, ready in self._images:
+            for image, ready in self._images.get(type, ()):
                 if image_fits(image, asset):
                     return ready
         elif kind == "title" or (kind == "data" and type):  # the catalog holds no video assets for native
@@ -114,6 +114,17 @@ def _texts(creative: Creative) -> dict[int, list[tuple[int, str]]]:
     if creative.call_to_action:
         add(_CALL_TO_ACTION, creative.call_to_action)
     return texts
+
+
+def _images(creative: Creative) -> dict[int, list[tuple[tuple[int, int, int, str], str]]]:
+    """Images by type, in the catalog's order, and all of them under 0, for slots that ask for any: what decides whether
+    one fits (see `image_fits`), and the content of the asset as it stands within a JSON string."""
+    images: dict[int, list[tuple[tuple[int, int, int, str], str]]] = {}
+    for each in creative.images:
+        ready = (each.type, each.width, each.height, each.mime), _image(each)
+        for type in {0, each.type}:
+            images.setdefault(type, []).append(ready)
+    return images
 
 
 def _image(image: NativeImage) -> str:

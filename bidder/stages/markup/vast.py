@@ -21,7 +21,7 @@ VAST2, VAST3, VAST40, DAAST, VAST41, VAST42, VAST43 = 2, 3, 7, 9, 11, 13, 15
 
 VERSIONS = {VAST2: "2.0", VAST3: "3.0", VAST40: "4.0", VAST41: "4.1", VAST42: "4.2", VAST43: "4.3", DAAST: "1.0"}
 _BEST_FIRST = (VAST43, VAST42, VAST41, VAST40, VAST3, VAST2, DAAST)
-_IF_NOT_SAID = {VIDEO: VAST3, AUDIO: VAST41}  # read by most players; the first VAST that knows audio
+_USUAL = {VIDEO: VAST3, AUDIO: VAST41}  # read by most players; the first VAST that knows audio
 _FOUR = frozenset({VAST40, VAST41, VAST42, VAST43})
 _HAS_SERVING_ID = _FOUR - {VAST40}
 _HAS_ID_VALUE = frozenset({VAST40, VAST41})  # UniversalAdId said its id twice
@@ -35,24 +35,38 @@ _EVENTS = ("start", "firstQuartile", "midpoint", "thirdQuartile", "complete")
 _UNCATEGORISED = "IAB24"  # DAAST wants a category even where the campaign has none
 
 
-def choose_protocol(format: Format, offered: frozenset[int], able: frozenset[int]) -> int:
-    """The newest version that the player offers and the creative is able to be delivered in; an empty set is any.
+class Versions:
+    """The versions that a creative is able to be delivered in (`able`; an empty set is any), best first.
 
     DAAST is for audio and comes last. Where the player says nothing: VAST 3.0 for video, 4.1 for audio, if able."""
-    usual = _IF_NOT_SAID[format]
-    if not offered and (not able or usual in able):
-        return usual
-    for code in _BEST_FIRST:
-        if (not offered or code in offered) and (not able or code in able) and (code != DAAST or format is AUDIO):
-            return code
-    return usual
+
+    __slots__ = ("_best_first", "_if_not_said", "_usual")
+
+    def __init__(self, format: Format, able: frozenset[int]) -> None:
+        known = [code for code in _BEST_FIRST if code != DAAST or format is AUDIO]
+        self._best_first = [code for code in known if not able or code in able]
+        self._usual = _USUAL[format]
+        either = self._usual in self._best_first or not self._best_first
+        self._if_not_said = self._usual if either else self._best_first[0]
+
+    def newest(self, offered: frozenset[int]) -> int:
+        """The newest that the player offers; an empty set is any."""
+        if not offered:
+            return self._if_not_said
+        for code in self._best_first:
+            if code in offered:
+                return code
+        return self._usual
 
 
 class Vast:
     """The document for one creative in one version, ready but for the files that the player takes, the time of skipping
     (not before the player's `skipafter`) and the bid's ids."""
 
-    __slots__ = ("_companions", "_creative", "_files", "_has_serving_id", "_identity", "_pieces", "_skip_offset")
+    __slots__ = (
+        *("_about", "_after", "_before", "_companions", "_creative", "_end", "_every_file", "_files"),
+        *("_has_serving_id", "_identity", "_linear", "_skip_offset"),
+    )
 
     def __init__(
         self,
@@ -63,10 +77,16 @@ class Vast:
         categories: Sequence[str] = (),
     ) -> None:
         self._creative = creative
-        self._files = tuple((file, in_json(_media_file(creative, file, protocol))) for file in creative.media)
+        self._files = tuple(
+            (file.mime, file.delivery, file.bitrate_kbps, in_json(_media_file(creative, file, protocol)))
+            for file in creative.media
+        )
+        self._every_file = "".join([xml for _, _, _, xml in self._files])
         skips = skippable and protocol != VAST2  # 2.0 knows no skipping
         document = _document(creative, protocol, notices, categories, skips=skips)
-        self._pieces = tuple(json_parts(piece, TRAIL) for piece in _at_places(document))
+        before, about, linear, after, end = _at_places(document)
+        self._before, self._linear, self._after = [json_parts(piece, TRAIL) for piece in (before, linear, after)]
+        self._about, self._end = in_json(about), in_json(end)  # no URL of ours
         self._has_serving_id = protocol in _HAS_SERVING_ID
         self._identity = in_json(_universal_ad_id(creative, protocol))
         self._skip_offset = _skip_offset(creative.skip_after_s) if skips else ""
@@ -78,16 +98,32 @@ class Vast:
         percent-encoded.
 
         Where no file meets the offer's type, delivery and bitrate at once, every file is sent: the player chooses."""
-        before, about, linear, after, end = map(trail.join, self._pieces)
+        join = trail.join
         serving_id = f"<AdServingId>{bid_id}</AdServingId>" if self._has_serving_id else ""
         skip_offset = self._skip_offset
         if skip_offset and offer.skip_after_s > self._creative.skip_after_s:
             skip_offset = _skip_offset(offer.skip_after_s)
-        files = self._files
-        sent = [xml for file, xml in files if plays(file, offer)] if len(files) > 1 else ()
-        media = "".join(sent or [xml for _, xml in files])
+        media = self._media(offer) if len(self._files) > 1 else self._every_file
         beside = self._beside(offer, trail) if self._companions and offer.companions else ""
-        return f"{before}{serving_id}{about}{skip_offset}{linear}{media}{after}{beside}{end}"
+        return (
+            f"{join(self._before)}{serving_id}{self._about}{skip_offset}{join(self._linear)}{media}"
+            f"{join(self._after)}{beside}{self._end}"
+        )
+
+    def _media(self, offer: MediaOffer) -> str:
+        """The files that the player takes: MIME type, delivery and bitrate (sections 3.2.7, 3.2.8)."""
+        mimes, delivery = offer.mimes, offer.delivery
+        least, most = offer.min_bitrate_kbps, offer.max_bitrate_kbps
+        sent = ""
+        for mime, delivered, bitrate_kbps, xml in self._files:
+            if (
+                (not mimes or mime in mimes)
+                and (not delivery or delivered in delivery)
+                and (not least or bitrate_kbps >= least)
+                and (not most or bitrate_kbps <= most)
+            ):
+                sent += xml
+        return sent or self._every_file
 
     def _beside(self, offer: MediaOffer, trail: str) -> str:
         """The companions that the slot has a place for, as a creative of their own; "": none."""
@@ -102,16 +138,6 @@ class Vast:
 
 def _skip_offset(seconds: int) -> str:
     return in_json(f' skipoffset="{_clock(seconds)}"')
-
-
-def plays(file: MediaFile, offer: MediaOffer) -> bool:
-    """Whether the player takes this file: MIME type, delivery and bitrate (sections 3.2.7, 3.2.8)."""
-    return (
-        (not offer.mimes or file.mime in offer.mimes)
-        and (not offer.delivery or file.delivery in offer.delivery)
-        and (not offer.min_bitrate_kbps or file.bitrate_kbps >= offer.min_bitrate_kbps)
-        and (not offer.max_bitrate_kbps or file.bitrate_kbps <= offer.max_bitrate_kbps)
-    )
 
 
 def _takes(place: BannerOffer, companion: Companion) -> bool:

@@ -30,7 +30,7 @@ from bidder.stages.markup.escaping import attribute, cdata, clean, is_script, ur
 from bidder.stages.markup.html import Banner
 from bidder.stages.markup.native import Native
 from bidder.stages.markup.notices import Notices, trail
-from bidder.stages.markup.vast import Vast, choose_protocol
+from bidder.stages.markup.vast import Vast, Versions
 
 NOTICES = Notices("https://bid.example", "camp-1", "cr-1", "demo", "${AUCTION_PRICE}")
 TRAIL = trail("auction-1", "bid-1", "imp-1")
@@ -412,7 +412,7 @@ def test_media_files_are_those_that_the_player_takes(offer: MediaOffer, expected
 )
 def test_protocol(format: Format, offered: set[int], able: set[int], protocol: int) -> None:
     """The newest version that both sides know; DAAST only for audio, and only where nothing else is offered."""
-    assert choose_protocol(format, frozenset(offered), frozenset(able)) == protocol
+    assert Versions(format, frozenset(able)).newest(frozenset(offered)) == protocol
 
 
 def test_audio_is_said_from_4_1() -> None:

@@ -82,7 +82,7 @@ class Settings(BaseSettings):
     max_in_flight: Positive = Field(2000, description="bids under way; more are answered with a no-bid at once")
     max_busy: Annotated[
         float,
-        Field(gt=0, le=1, description="of its time, what the event loop may compute before bids are shed; 1: all"),
+        Field(gt=0, le=1, description="share of its time that the loop may want a core before bids are shed; 1: all"),
     ] = 0.95
     max_connections: Positive = Field(10_000, description="open at once; more are closed as they come")
     max_head_bytes: Positive = Field(16_384, description="request line and headers of a request")

@@ -411,7 +411,7 @@ READINESS: tuple[Series[Readiness], ...] = (
 )
 
 BUSY: tuple[Series[Busy], ...] = (
-    Series("gauge", "bidder_event_loop_busy", "Share of its time that the event loop's thread computes.", (),
+    Series("gauge", "bidder_event_loop_busy", "Share of its time that the event loop's thread wants a core.", (),
            lambda busy: _one(busy.share)),
     Series("gauge", "bidder_shed_share", "Share of bids answered at once, as the event loop has too much to do.", (),
            lambda busy: _one(busy.shed)),

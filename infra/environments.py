@@ -220,7 +220,7 @@ class TrainingSizes:
 class BidderSettings:
     """The bidder's own settings that a deployment sets for good. Each is named as in bidder/config.py: `drain_s` is
     BIDDER_DRAIN_S. `infra/stopping.py` says how those in seconds go with the balancer's. `max_busy`: 0.95 of what the
-    task's `cpu` leaves the bidder beside its side-car, as a loop that never has a whole core cannot use 0.95 of it."""
+    task's `cpu` leaves the bidder beside its side-car, as a loop that never has a whole core may not seem busier."""
 
     max_in_flight: int
     max_busy: float

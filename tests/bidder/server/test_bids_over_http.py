@@ -16,6 +16,8 @@ import orjson
 import pytest
 
 from bidder.server.body import MAX_MEMBERS
+from loadtest.engine import Plan, run
+from loadtest.traffic import requests
 from openrtb_schemas import RESPONSE
 
 Body = Callable[..., bytes]
@@ -290,22 +292,18 @@ def test_overload_is_answered_not_queued(start_bidder: Callable[..., Any], make_
 
 
 @pytest.mark.parametrize("http_lane", ["protocol", "asgi"])
-def test_what_the_loop_cannot_do_is_answered_at_once(
-    start_bidder: Callable[..., Any], make_body: Body, http_lane: str
-) -> None:
-    """A loop that may hardly compute sheds bids before long, and its metrics say so."""
-    body, overload = make_body(device=DESKTOP, tmax=3000), 'bidder_no_bids_total{reason="overload"} '
-    with start_bidder(max_busy="0.0001", http=http_lane) as process:
-        connection = http.client.HTTPConnection(process.host, process.port, timeout=30)
-
-        def figure(name: str) -> float:
-            connection.request("GET", "/metrics")
-            (line,) = [each for each in connection.getresponse().read().decode().splitlines() if each.startswith(name)]
-            return float(line.split()[-1])
-
-        until_s = monotonic() + 30
-        while not figure(overload):
+def test_what_the_loop_cannot_do_is_answered_at_once(start_bidder: Callable[..., Any], http_lane: str) -> None:
+    """A loop that finds more to do whenever it looks sheds bids before long, and its metrics say so."""
+    cases = list(requests(1, 200, valid_only=True))
+    with start_bidder(max_busy="0.5", http=http_lane) as process:
+        plan = Plan(
+            process.url + PATH, cases, rate=0, in_flight=256, duration_s=1, tmax_ms=5000, metrics_url=process.url
+        )
+        overload, until_s = 0.0, monotonic() + 60
+        while not overload:
             assert monotonic() < until_s, "nothing was shed"
-            assert {post(connection, body)[0] for _ in range(20)} <= {200, 204}
-        assert figure("bidder_shed_share ") > 0
-        connection.close()
+            result = run(plan)
+            assert result.tally.good == result.tally.due
+            assert result.metrics is not None
+            overload = result.metrics.total("bidder_no_bids_total", reason="overload")
+        assert overload == result.metrics.total("bidder_requests_total", outcome="overload")

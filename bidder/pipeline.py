@@ -321,8 +321,9 @@ class Pipeline:
         if scores is None or self._clock() >= opened.deadline_s:
             self._metrics.late_answer(exchange.name)
             return self._refuse(auction, NoBidReason.INSUFFICIENT_TIME, exchange)
-        opened.bids, reason = price(opened.candidates, scores.values, auction, exchange, opened.rates)
-        return None if reason is None else self._refuse(auction, reason, exchange)
+        priced = price(opened.candidates, scores.values, auction, exchange, opened.rates)
+        opened.bids = priced.bids
+        return None if priced.reason is None else self._refuse(auction, priced.reason, exchange)
 
     def encode(self, opened: Open) -> Answer:
         """The bids as the exchange wants them."""

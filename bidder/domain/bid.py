@@ -87,8 +87,7 @@ class Scores(Struct, gc=False):
     variant: str = ""  # the production variant that answered
 
 
-@dataclass(slots=True)
-class Bid:
+class Bid(Struct, gc=False):
     """One bid: `price_micros` is a CPM in `currency`, never below the floor that counts."""
 
     candidate: Candidate

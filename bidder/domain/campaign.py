@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Literal
 
@@ -25,6 +25,11 @@ CPM, CPC, CPA = GoalKind
 class Goal:
     kind: GoalKind
     amount_micros: int  # for 1,000 viewed impressions, a click or an action; in the campaign's currency
+
+
+Pays = tuple[float, float, int, str]
+"""What an event is worth, in micro-units; by how much to multiply it for 1,000 impressions that each bring one (a CPM
+goal's is for 1,000 already); the maximum, in micro-units; the currency."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -215,6 +220,11 @@ class Campaign:
     end_s: int = 0
     daily_frequency_cap: int = 0  # impressions a user a day; 0 = none
     feature_hash: int = 0
+    pays: Pays = field(init=False, repr=False, compare=False)  # read together for each candidate: a tenth of pricing
+
+    def __post_init__(self) -> None:
+        events = 1.0 if self.goal.kind is CPM else 1000.0
+        object.__setattr__(self, "pays", (float(self.goal.amount_micros), events, self.max_cpm_micros, self.currency))
 
     @property
     def labels(self) -> tuple[tuple[int, tuple[str, ...]], ...]:

@@ -74,7 +74,7 @@ def _steps(kind: Any, shared: Mapping[type, Shared[Any]]) -> tuple[_Step | None,
 
 def _object(kind: type[Any], shared: Mapping[type, Shared[Any]]) -> tuple[_Step, _Step]:
     hints = get_type_hints(kind)
-    named = [(field.name, field.default, _steps(hints[field.name], shared)) for field in fields(kind)]
+    named = [(field.name, field.default, _steps(hints[field.name], shared)) for field in fields(kind) if field.init]
     readers = {name: step for name, _, (_, step) in named if step is not None}
     writers = {name: step for name, _, (step, _) in named if step is not None}
     names, defaults = [name for name, _, _ in named], [default for _, default, _ in named]

@@ -7,20 +7,27 @@ would pay or below what the exchange would take. A score that is no probability 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from math import floor as whole
 
-from bidder.domain import CPM, Auction, Bid, Campaign, Candidate, Exchange, NoBidReason, Rates, Slot
+from msgspec import Struct
+
+from bidder.domain import Auction, Bid, Campaign, Candidate, Exchange, NoBidReason, Rates, Slot
 from bidder.stages.floors import floor_of, has_own_floor, priced_by_duration
-from bidder.stages.select import one_each, one_each_is_wanted, select, slots_of
+from bidder.stages.select import Lot, one_each, one_each_is_wanted, select
 
 FLOOR_IS_PRICE = 3
 """`deal.at`: the deal's floor is the agreed price (§3.2.12)."""
+
+Ratio = tuple[int, int]
+
+NO_RATE: Ratio = 0, 1
+"""Makes nothing of every amount."""
 
 Terms = tuple[int, int, int]
 """Of one bid, in micro-units of its currency: the price, the floor, and the most that may be paid."""
 
 
-class Priced(NamedTuple):
+class Priced(Struct, gc=False):
     """The bids, slots in the request's order and best first within a slot; or why there are none."""
 
     bids: list[Bid]
@@ -35,8 +42,8 @@ def value_micros(campaign: Campaign, score: float) -> int:
     """
     if not 0.0 <= score <= 1.0:  # NaN included
         return 0
-    goal, most = campaign.goal, campaign.max_cpm_micros
-    value = int(score * goal.amount_micros * (1 if goal.kind is CPM else 1000))
+    amount, events, most, _ = campaign.pays
+    value = whole(score * amount * events)
     return value if value < most else most  # `min` would take twice the time
 
 
@@ -63,66 +70,92 @@ def price(
         currency = bid_currency(auction, exchange, rates, [candidate.campaign.currency for candidate in candidates])
     if currency is None:
         return Priced([], NoBidReason.CURRENCY)
-    prices = _prices(candidates, scores, currency, rates)
-    slots = slots_of(candidates)
-    if one_each_is_wanted(candidates, slots, auction, exchange):
-        chosen = one_each(candidates, prices, slots)
-        bids = [_bid(candidates[place], scores[place], prices[place], currency, rates) for place in chosen]
+    lots, prices = _prices(candidates, scores, currency, rates)
+    if one_each_is_wanted(candidates, auction, exchange):
+        bids = [
+            _bid(candidates[lot.best], scores[lot.best], prices[lot.best], lot.floor_micros, currency, rates)
+            for lot in one_each(candidates, prices, lots)
+        ]
     else:
         all_of_them = [
-            _bid(candidate, score, price, currency, rates)
-            for candidate, score, price in zip(candidates, scores, prices, strict=True)
-            if price
+            _bid(candidates[place], scores[place], prices[place], lot.floor_micros, currency, rates)
+            for lot in lots
+            for place in range(lot.start, lot.end)
+            if prices[place]
         ]
         bids = select(all_of_them, exchange, len(auction.slots))
     return Priced(bids, None if bids else NoBidReason.BELOW_FLOOR)
 
 
-def _prices(candidates: Sequence[Candidate], scores: Sequence[float], currency: str, rates: Rates) -> list[int]:
-    """What is bid for each, in micro-units of `currency`; 0 = no bid. `terms_of` and `value_micros` in one loop, for
-    candidates without a deal, whose floor is the slot's: half of the time."""
+def _prices(
+    candidates: Sequence[Candidate], scores: Sequence[float], currency: str, rates: Rates
+) -> tuple[list[Lot], list[int]]:
+    """The candidates by slot; and what is bid for each, in micro-units of `currency`, 0 = no bid. `terms_of` and
+    `value_micros` in one loop, for candidates without a deal, whose floor is the slot's: half of the time."""
+    if len(scores) != len(candidates):
+        raise ValueError(f"{len(scores)} scores for {len(candidates)} candidates")
+    lots: list[Lot] = []
     prices: list[int] = []
-    ratios: dict[str, tuple[int, int] | None] = {}
+    ratios: dict[str, Ratio] = {}
     slot: Slot | None = None
-    lowest, varied = 0, False
-    for candidate, score in zip(candidates, scores, strict=True):
+    floor: int | None
+    place = 0
+    for candidate in candidates:
         if candidate.slot is not slot:
             slot = candidate.slot
-            floor = None if priced_by_duration(slot) else _lowest(slot, currency, rates)
+            floor = slot.floor_micros
+            if floor and slot.floor_currency != currency:
+                floor = _lowest(slot, currency, rates)
+            if (slot.video or slot.audio) and priced_by_duration(slot):
+                floor = None
             lowest, varied = floor or 0, floor is None or bool(slot.deals)
+            if lots:
+                lots[-1].end = place
+            lot = Lot(place, floor)
+            lots.append(lot)
+            best = 0
+        score = scores[place]
         if varied and (floor is None or candidate.deal is not None):
             terms = terms_of(candidate, score, currency, rates)
-            prices.append(0 if terms is None else terms[0])
-            continue
-        if not 0.0 <= score <= 1.0:  # NaN included
-            prices.append(0)
-            continue
-        campaign = candidate.campaign
-        goal, own = campaign.goal, campaign.currency
-        value = int(score * goal.amount_micros * (1.0 if goal.kind is CPM else 1000.0))
-        if value > campaign.max_cpm_micros:
-            value = campaign.max_cpm_micros
-        if own != currency:
-            if own not in ratios:
-                ratios[own] = rates.ratio_if_any(own, currency)
-            ratio = ratios[own]
-            value = 0 if ratio is None else value * ratio[0] // ratio[1]
-        prices.append(value if value >= lowest else 0)
-    return prices
+            value = 0 if terms is None else terms[0]
+            if candidate.deal is not None:
+                lot.has_deals = True
+        elif 0.0 <= score <= 1.0:  # not NaN
+            campaign = candidate.campaign
+            amount, events, most, own = campaign.pays
+            value = whole(score * amount * events)  # as it is not negative: `int` takes three times as long
+            if value > most:
+                value = most
+            if own != currency:
+                out, into = ratios.get(own) or _ratio(ratios, own, currency, rates)
+                value = value * out // into
+            if value < lowest:
+                value = 0
+        else:
+            value = 0
+        if value > best:
+            best, lot.best = value, place
+        prices.append(value)
+        place += 1
+    lots[-1].end = place
+    return lots, prices
+
+
+def _ratio(ratios: dict[str, Ratio], own: str, currency: str, rates: Rates) -> Ratio:
+    ratio = ratios[own] = rates.ratio_if_any(own, currency) or NO_RATE
+    return ratio
 
 
 def _lowest(slot: Slot, currency: str, rates: Rates) -> int | None:
-    """The slot's floor in `currency`; None: there is no rate."""
+    """The slot's floor in another currency; None: there is no rate."""
     micros, own = slot.floor_micros, slot.floor_currency
-    if not micros or own == currency:
-        return micros
     return rates.convert_up(micros, own, currency) if rates.converts(own, currency) else None
 
 
-def _bid(candidate: Candidate, score: float, price: int, currency: str, rates: Rates) -> Bid:
-    slot = candidate.slot
-    if candidate.deal is None and not priced_by_duration(slot):
-        return Bid(candidate, price, currency, score, "", 0, _lowest(slot, currency, rates) or 0, price)
+def _bid(candidate: Candidate, score: float, price: int, floor_micros: int | None, currency: str, rates: Rates) -> Bid:
+    """`floor_micros`: the slot's, see `Lot`."""
+    if candidate.deal is None and floor_micros is not None:
+        return Bid(candidate, price, currency, score, "", 0, floor_micros, price)
     terms = terms_of(candidate, score, currency, rates)
     lowest, most = terms[1:] if terms else (0, price)
     return Bid(candidate, price, currency, score, "", 0, lowest, most)

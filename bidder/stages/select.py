@@ -11,43 +11,40 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
 
+from msgspec import Struct
+
 from bidder.domain import AUDIO, BANNER, NATIVE, VIDEO, Auction, Bid, Candidate, Exchange, Pod, Slot
 from bidder.stages.pods import fill, marks_asked_for, place_of
 
 OUTSIDE_PODS = (BANNER, NATIVE)
 
 
-Rank = tuple[bool, int, bool]
+NOBODY = -1
 
 
-def rank(bid: Bid) -> Rank:
-    return rank_at(bid.candidate, bid.price_micros)
+class Lot(Struct, gc=False):
+    """The candidates for one slot: [`start`, `end`) of all, where those of one slot stand together. `best`: the place
+    of the first with the highest price, or NOBODY."""
+
+    start: int
+    floor_micros: int | None  # the slot's, in the bids' currency; None: it depends on the ad, or there is no rate
+    end: int = 0
+    best: int = NOBODY
+    has_deals: bool = False
 
 
-def rank_at(candidate: Candidate, price_micros: int) -> Rank:
+def rank(bid: Bid) -> tuple[bool, int, bool]:
     """What goes first: a guaranteed deal (§3.2.12), then the higher price, then, at the same price, a deal."""
-    deal = candidate.deal
-    return (False, price_micros, False) if deal is None else (deal.guaranteed, price_micros, True)
+    deal = bid.candidate.deal
+    return (False, bid.price_micros, False) if deal is None else (deal.guaranteed, bid.price_micros, True)
 
 
-def slots_of(candidates: Sequence[Candidate]) -> list[Slot]:
-    """The slots that there are candidates for. Those of one slot stand together."""
-    slots = [candidates[0].slot]
-    if candidates[-1].slot is not slots[0]:
-        for candidate in candidates:
-            if candidate.slot is not slots[-1]:
-                slots.append(candidate.slot)
-    return slots
-
-
-def one_each_is_wanted(
-    candidates: Sequence[Candidate], slots: Sequence[Slot], auction: Auction, exchange: Exchange
-) -> bool:
+def one_each_is_wanted(candidates: Sequence[Candidate], auction: Auction, exchange: Exchange) -> bool:
     """Whether each slot wants one bid and no more, and no slot or campaign has terms with others, as most have not.
     Road-blocks are among the candidates only where the auction offers all impressions."""
     if exchange.bids_per_imp > 1:
         return False
-    for slot in slots:
+    for slot in auction.slots:
         if exchange.deals_beside_open and slot.deals:
             return False
         if (slot.video and slot.video.pod) or (slot.audio and slot.audio.pod):
@@ -55,36 +52,47 @@ def one_each_is_wanted(
     return not (auction.all_impressions and any(candidate.campaign.roadblock for candidate in candidates))
 
 
-def one_each(candidates: Sequence[Candidate], prices: Sequence[int], slots: Sequence[Slot]) -> list[int]:
-    """What `select` chooses where one bid each is wanted: places of the chosen candidates, in their order. `prices`: in
-    micro-units, 0 = no bid. No object is made of a bid that is not chosen: a third of the time for several slots."""
-    best = max(prices)
-    if not best:
-        return []
-    if len(slots) == 1 and not slots[0].deals:
-        return [prices.index(best)]
-    bidding = [place for place, price in enumerate(prices) if price]
-    if any(candidate.deal for candidate in candidates):
-        order = sorted(bidding, key=lambda place: rank_at(candidates[place], prices[place]), reverse=True)
-    else:
-        order = sorted(bidding, key=prices.__getitem__, reverse=True)
-    chosen: dict[str, int] = {}
+def one_each(candidates: Sequence[Candidate], prices: Sequence[int], lots: list[Lot]) -> list[Lot]:
+    """What `select` chooses where one bid each is wanted: the lots that have one, in their order, `best` being whose it
+    is. `prices`: in micro-units, 0 = no bid. No object is made of a bid that is not chosen."""
+    has_deals, left = False, 0
+    for lot in lots:
+        has_deals |= lot.has_deals
+        left += lot.best >= 0
+    if len(lots) == 1 and not has_deals:
+        return lots if left else []
+    ranks = _ranks(candidates, prices) if has_deals else prices
+    lot_of: list[Lot] = []
+    for lot in lots:
+        lot_of += [lot] * (lot.end - lot.start)
+        lot.best = NOBODY
     advertisers: set[str] = set()
     domains: set[str] = set()
-    for place in order:
-        candidate = candidates[place]
-        slot_id = candidate.slot.id
-        if slot_id in chosen:
+    for place in sorted(range(len(ranks)), key=ranks.__getitem__, reverse=True):
+        lot = lot_of[place]
+        if lot.best >= 0:
             continue
+        if not left or not prices[place]:
+            break
+        candidate = candidates[place]
         campaign = candidate.campaign
         is_taken = campaign.advertiser_id in advertisers or not domains.isdisjoint(campaign.domains)
         if not is_taken or candidate.is_guaranteed:
-            chosen[slot_id] = place
-            if len(chosen) == len(slots):
-                break
+            lot.best = place
+            left -= 1
             advertisers.add(campaign.advertiser_id)
             domains.update(campaign.domains)
-    return sorted(chosen.values())
+    return [lot for lot in lots if lot.best >= 0]
+
+
+def _ranks(candidates: Sequence[Candidate], prices: Sequence[int]) -> list[int]:
+    """`rank` as integers, 0 = no bid."""
+    guaranteed = 2 * max(prices) + 1
+    ranks = []
+    for candidate, price in zip(candidates, prices, strict=True):
+        deal, of_price = candidate.deal, 2 * price
+        ranks.append(of_price if deal is None or not price else of_price + 1 + deal.guaranteed * guaranteed)
+    return ranks
 
 
 def select(bids: Sequence[Bid], exchange: Exchange, slots: int = 0) -> list[Bid]:

@@ -28,7 +28,7 @@ from bidder.domain import (
     Slot,
     Targeting,
 )
-from bidder.stages.select import one_each, one_each_is_wanted, select, slots_of
+from bidder.stages.select import Lot, one_each, one_each_is_wanted, select
 
 from ..conftest import BANNER, VIDEO  # isort: skip
 
@@ -54,8 +54,21 @@ def told(bids: list[Bid]) -> list[tuple[str, str, int]]:
     return [(each.candidate.slot.id, each.candidate.campaign.advertiser_id, each.price_micros) for each in bids]
 
 
+def lots_of(bids: list[Bid]) -> list[Lot]:
+    """What pricing makes of the candidates of these bids."""
+    lots = []
+    for slot in dict.fromkeys(each.candidate.slot.id for each in bids):
+        here = [place for place, each in enumerate(bids) if each.candidate.slot.id == slot]
+        has_deals = any(bids[place].candidate.deal for place in here)
+        best = max(here, key=lambda place: bids[place].price_micros)
+        lots.append(Lot(here[0], 0, here[-1] + 1, best, has_deals))
+    return lots
+
+
 def is_wanted(candidates: list[Candidate], auction: Auction, exchange: Exchange) -> bool:
-    return one_each_is_wanted(candidates, slots_of(candidates), auction, exchange)
+    """As of an auction of the candidates' slots."""
+    slots = [candidate.slot for candidate in candidates]
+    return one_each_is_wanted(candidates, replace(auction, slots=slots), exchange)
 
 
 def test_no_advertiser_is_on_a_page_twice() -> None:
@@ -245,8 +258,9 @@ def test_one_bid_each_is_what_is_chosen_among_all_bids(offers: list[tuple[int, s
     ]
     candidates = [each.candidate for each in bids]
     assert is_wanted(candidates, Auction("a", page), ONE)
-    chosen = one_each(candidates, [each.price_micros for each in bids], slots_of(candidates))
-    assert [id(bids[place]) for place in chosen] == [id(each) for each in select(bids, ONE)]
+    prices = [each.price_micros for each in bids]
+    chosen = one_each(candidates, prices, lots_of(bids))
+    assert [id(bids[lot.best]) for lot in chosen] == [id(each) for each in select(bids, ONE)]
 
 
 def test_one_bid_each_is_not_wanted_where_bids_stand_beside_each_other() -> None:

@@ -196,17 +196,18 @@ class Prepared:
             return MARKUP  # nowhere to fetch it from; native, which needs the assets that the slot asks for
         if (not seat and "seat" in exchange.required) or (exchange.numeric_seats and not _is_number(seat)):
             return SEAT
-        called = exchange.notices if self._notices else NOTHING
-        there = (
-            self.constant.keys() | called | {"id", "impid", "price"} | ({"adm"} if exchange.markup == "adm" else set())
-        )
-        if exchange.required - _OF_THE_ANSWER - there:
+        if exchange.required and exchange.required - _OF_THE_ANSWER - self._said():
             return MISSING
         if any(_longest(self.constant.get(field)) > limit for field, limit in exchange.max_bytes.items()):
             return TOO_LONG
         if exchange.price_macro_required and not self._tells_the_price():
             return PRICE_MACRO
         return ""
+
+    def _said(self) -> set[str]:
+        """The fields of every bid."""
+        called = self.exchange.notices if self._notices else NOTHING
+        return {"id", "impid", "price"}.union(self.constant, called, ("adm",) if self._in_bid else ())
 
     def _tells_the_price(self) -> bool:
         """Whether the price macro stands in burl or in the markup."""

@@ -6,7 +6,7 @@ The rule kept here: a URL is escaped for where it stands. In a tag `&` becomes `
 from __future__ import annotations
 
 from bidder.domain import Creative
-from bidder.stages.markup.escaping import attribute, clean, is_script, json_parts, url
+from bidder.stages.markup.escaping import attribute, clean, is_script, json_parts, url, url_attribute
 from bidder.stages.markup.notices import RAW_TRAIL, TRAIL, Notices
 
 CLICK_MACRO = "${CLICK_URL}"
@@ -35,7 +35,7 @@ class Banner:
 
 def _with_click(html: str, click: str) -> str:
     """`html` with the click macro replaced; whether a script element is open decides how `&` is written."""
-    in_tag, in_script = attribute(click), click.replace(TRAIL, RAW_TRAIL)
+    in_tag, in_script = url_attribute(click), click.replace(TRAIL, RAW_TRAIL)
     done, *rest = html.split(CLICK_MACRO)
     for piece in rest:
         before = done.lower()
@@ -44,21 +44,21 @@ def _with_click(html: str, click: str) -> str:
 
 
 def _linked_image(creative: Creative, click: str) -> str:
-    alt = attribute(clean(creative.title))
+    alt = attribute(creative.title)
     if creative.preview_url:
         spec = creative.spec
         size = f' width="{spec.width}" height="{spec.height}"' if spec.width and spec.height else ""
-        shown = f'<img src="{attribute(url(creative.preview_url))}"{size} alt="{alt}" style="border:0">'
+        shown = f'<img src="{url_attribute(url(creative.preview_url))}"{size} alt="{alt}" style="border:0">'
     else:
-        shown = alt or attribute(url(creative.landing_url))
-    return f'<a href="{attribute(click)}" target="_blank" rel="noopener">{shown}</a>'
+        shown = alt or url_attribute(url(creative.landing_url))
+    return f'<a href="{url_attribute(click)}" target="_blank" rel="noopener">{shown}</a>'
 
 
 def _trackers(creative: Creative, notices: Notices | None) -> str:
     urls = [url(tracker) for tracker in creative.impression_trackers]
     if notices:
         urls.append(notices.impression())
-    return "".join((_SCRIPT if is_script(each) else _PIXEL) % attribute(each) for each in urls)
+    return "".join([(_SCRIPT if is_script(each) else _PIXEL) % url_attribute(each) for each in urls])
 
 
 def _inside_body(html: str, trackers: str) -> str:

@@ -12,7 +12,7 @@ import orjson
 
 from bidder.domain import Creative, NativeAsset, NativeImage, NativeOffer
 from bidder.stages.fit import image_fits
-from bidder.stages.markup.escaping import attribute, in_json, is_script, json_parts, url
+from bidder.stages.markup.escaping import in_json, is_script, json_parts, url, url_attribute
 from bidder.stages.markup.notices import TRAIL, Notices
 
 IMPRESSION, IMAGE, SCRIPT = 1, 1, 2  # event type; event tracking methods (sections 7.6, 7.7)
@@ -87,9 +87,10 @@ class Native:
             elif method == IMAGE:
                 ending.setdefault("imptrackers", []).append(tracker)
             else:
-                tag = f'<script src="{attribute(tracker)}"></script>'
+                tag = f'<script src="{url_attribute(tracker)}"></script>'
                 ending["jstracker"] = ending.get("jstracker", "") + tag
-        parts = self._endings[privacy, images, scripts] = json_parts(_inside(ending), TRAIL)
+        # Nothing in it but URLs, and those hold no backslash: what looks like an escaped mark is one.
+        parts = self._endings[privacy, images, scripts] = json_parts(_inside(ending), in_json(TRAIL))
         return parts
 
 

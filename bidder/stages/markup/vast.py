@@ -9,7 +9,6 @@ Protocol codes are those of AdCOM's creative subtypes for audio and video: 2 VAS
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from bidder.domain import AUDIO, VIDEO, BannerOffer, Companion, Creative, Format, MediaFile, MediaOffer
@@ -28,7 +27,6 @@ _HAS_ID_VALUE = frozenset({VAST40, VAST41})  # UniversalAdId said its id twice
 # Stand in the document, in this order, where AdServingId goes, the time from which on the ad can be skipped, the media
 # files, and the companions.
 _SERVING_ID, _SKIP_OFFSET, _FILES, _COMPANIONS = _PLACES = "\x02\x03\x04\x05"
-_at_places = re.compile(f"[{_PLACES}]").split
 _RENDERING = {"beside": "concurrent", "end_card": "end-card"}  # of companions, from 4.1 on
 _STATIC = 1  # companiontype: an image
 _EVENTS = ("start", "firstQuartile", "midpoint", "thirdQuartile", "complete")
@@ -88,7 +86,7 @@ class Vast:
         self._before, self._linear, self._after = [json_parts(piece, TRAIL) for piece in (before, linear, after)]
         self._about, self._end = in_json(about), in_json(end)  # no URL of ours
         self._has_serving_id = protocol in _HAS_SERVING_ID
-        self._identity = in_json(_universal_ad_id(creative, protocol))
+        self._identity = in_json(_universal_ad_id(attribute(creative.id), protocol))
         self._skip_offset = _skip_offset(creative.skip_after_s) if skips else ""
         known = () if protocol == DAAST else creative.companions
         self._companions = tuple((each, json_parts(_companion(each, protocol, notices), TRAIL)) for each in known)
@@ -136,6 +134,15 @@ class Vast:
         return f"<Creative><CompanionAds>{images}</CompanionAds>{self._identity}</Creative>"
 
 
+def _at_places(document: str) -> list[str]:
+    """What stands before, between and after the places."""
+    pieces = []
+    for place in _PLACES:
+        piece, _, document = document.partition(place)
+        pieces.append(piece)
+    return [*pieces, document]
+
+
 def _skip_offset(seconds: int) -> str:
     return in_json(f' skipoffset="{_clock(seconds)}"')
 
@@ -153,7 +160,7 @@ def _companion(companion: Companion, protocol: int, notices: Notices | None) -> 
     tracking = ""
     if notices and protocol != VAST2:
         tracking = f"<CompanionClickTracking>{cdata(notices.click())}</CompanionClickTracking>"
-    kind = attribute(clean(companion.mime))
+    kind = attribute(companion.mime)
     mode = _RENDERING.get(companion.shown, "") if protocol in _HAS_SERVING_ID else ""
     rendering = f' renderingMode="{mode}"' if mode else ""
     return (
@@ -171,17 +178,18 @@ def _document(
     *,
     skips: bool,
 ) -> str:
+    ad_id = attribute(creative.id)
     root = "DAAST" if protocol == DAAST else "VAST"
     namespace = ' xmlns="http://www.iab.com/VAST"' if protocol in _FOUR else ""
     audio = creative.spec.format is AUDIO and protocol in _HAS_SERVING_ID
     kind = ' adType="audio"' if audio else ""
     return (
         '<?xml version="1.0" encoding="UTF-8"?>'
-        f'<{root} version="{VERSIONS[protocol]}"{namespace}><Ad id="{_id(creative)}"{kind}><InLine>'
+        f'<{root} version="{VERSIONS[protocol]}"{namespace}><Ad id="{ad_id}"{kind}><InLine>'
         f"<AdSystem>{AD_SYSTEM}</AdSystem>"
         + _about(creative, protocol, notices, categories)
-        + f'<Creatives><Creative id="{_id(creative)}">{_linear(creative, protocol, notices, skips=skips)}'
-        f"{_universal_ad_id(creative, protocol)}</Creative>{_COMPANIONS}</Creatives></InLine></Ad></{root}>"
+        + f'<Creatives><Creative id="{ad_id}">{_linear(creative, protocol, notices, skips=skips)}'
+        f"{_universal_ad_id(ad_id, protocol)}</Creative>{_COMPANIONS}</Creatives></InLine></Ad></{root}>"
     )
 
 
@@ -216,7 +224,8 @@ def _linear(creative: Creative, protocol: int, notices: Notices | None, *, skips
 
 
 def _tracking(notices: Notices, events: Sequence[str]) -> str:
-    tracked = (f'<Tracking event="{name}">{cdata(notices.event(name))}</Tracking>' for name in events)
+    url = notices.event("")
+    tracked = [f'<Tracking event="{name}"><![CDATA[{url}{name}]]></Tracking>' for name in events]
     return f"<TrackingEvents>{''.join(tracked)}</TrackingEvents>"
 
 
@@ -231,30 +240,26 @@ def _clicks(creative: Creative, protocol: int, notices: Notices | None) -> str:
 
 
 def _media_file(creative: Creative, file: MediaFile, protocol: int) -> str:
-    attributes = {"delivery": "streaming" if file.delivery == 1 else "progressive", "type": file.mime}
+    delivery = "streaming" if file.delivery == 1 else "progressive"
+    # Only what is text in the catalog is escaped. Width and height are 0 for audio.
     if protocol == DAAST:
-        attributes["id"] = f"{creative.id}-{file.bitrate_kbps}"
+        shape = f' id="{attribute(creative.id)}-{file.bitrate_kbps}"'
     else:
-        attributes |= {"width": str(file.width), "height": str(file.height)}  # 0 for audio
-    if file.bitrate_kbps:
-        attributes["bitrate"] = str(file.bitrate_kbps)
-    if creative.spec.format is VIDEO:
-        attributes |= {"scalable": "true", "maintainAspectRatio": "true"}
-    if file.mime == "application/javascript":
-        attributes["apiFramework"] = "VPAID"
-    written = "".join(f' {name}="{attribute(clean(text))}"' for name, text in attributes.items())
-    return f"<MediaFile{written}>{cdata(url(file.url))}</MediaFile>"
+        shape = f' width="{file.width}" height="{file.height}"'
+    bitrate = f' bitrate="{file.bitrate_kbps}"' if file.bitrate_kbps else ""
+    scaled = ' scalable="true" maintainAspectRatio="true"' if creative.spec.format is VIDEO else ""
+    framework = ' apiFramework="VPAID"' if file.mime == "application/javascript" else ""
+    return (
+        f'<MediaFile delivery="{delivery}" type="{attribute(file.mime)}"{shape}'
+        f"{bitrate}{scaled}{framework}>{cdata(url(file.url))}</MediaFile>"
+    )
 
 
-def _universal_ad_id(creative: Creative, protocol: int) -> str:
+def _universal_ad_id(ad_id: str, protocol: int) -> str:
     if protocol not in _FOUR:
         return ""
-    twice = f' idValue="{_id(creative)}"' if protocol in _HAS_ID_VALUE else ""
-    return f'<UniversalAdId idRegistry="unknown"{twice}>{_id(creative)}</UniversalAdId>'
-
-
-def _id(creative: Creative) -> str:
-    return attribute(clean(creative.id))
+    twice = f' idValue="{ad_id}"' if protocol in _HAS_ID_VALUE else ""
+    return f'<UniversalAdId idRegistry="unknown"{twice}>{ad_id}</UniversalAdId>'
 
 
 def _clock(seconds: int) -> str:

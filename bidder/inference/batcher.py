@@ -89,6 +89,7 @@ class Batch:
 
     __slots__ = (
         "_batcher",
+        "bodies",
         "body",
         "connection",
         "deadline_s",
@@ -101,12 +102,20 @@ class Batch:
         "sent_s",
     )
 
-    def __init__(self, batcher: Batcher, members: list[Member], rows: int, now_s: float) -> None:
+    def __init__(
+        self,
+        batcher: Batcher,
+        members: list[Member],
+        bodies: list[bytes],
+        rows: int,
+        deadlines: list[float],
+        now_s: float,
+    ) -> None:
         self._batcher = batcher
         self.members = members
+        self.bodies = bodies  # until they are joined
         self.rows = rows
         self.sent_s = now_s
-        deadlines = [member.deadline_s for member in members]
         self.due_s = min(deadlines)
         self.deadline_s = max(deadlines)
         self.head = b""
@@ -249,40 +258,45 @@ class Batcher:
             if connection is None:  # the pool is opening one and will call again
                 self._limiter.release(Outcome.IGNORE, now)
                 break
-            members, rows = self._take(now)
-            if not (members and self._send(connection, members, rows, now)):
+            batch = self._take(now)
+            if batch is None or not self._send(connection, batch):
                 self._limiter.release(Outcome.IGNORE, now)
                 self._pool.put_back(connection)
         self._watch_queue()
 
-    def _take(self, now_s: float) -> tuple[list[Member], int]:
-        """The next batch and its rows: order is kept, who waits no longer is left out, who is too late is told."""
-        queue = self._queue
+    def _take(self, now_s: float) -> Batch | None:
+        """The next batch: order is kept, who waits no longer is left out, who is too late is told."""
+        queue, max_rows, max_bytes = self._queue, self._max_rows, self._max_bytes
         members: list[Member] = []
+        bodies: list[bytes] = []
+        deadlines: list[float] = []
         late: list[Member] = []
         rows = size = 0
         while queue:
-            member = queue[0]
-            if member.done:
-                pass
-            elif member.deadline_s <= now_s:
+            member = queue.popleft()
+            deadline_s = member.deadline_s
+            if member.done or deadline_s <= now_s:
                 late.append(member)
-            else:
-                count, length = member.rows.count, len(member.rows.body)
-                if members and (rows + count > self._max_rows or size + length > self._max_bytes):
-                    break
-                members.append(member)
-                rows += count
-                size += length
-            queue.popleft()
-        self._fail(late, Timeout(_NO_SLOT))
-        return members, rows
+                continue
+            body = member.rows.body
+            rows += member.rows.count
+            size += len(body)
+            if members and (rows > max_rows or size > max_bytes):
+                rows -= member.rows.count
+                queue.appendleft(member)
+                break
+            members.append(member)
+            bodies.append(body)
+            deadlines.append(deadline_s)
+        if late:
+            self._fail(late, Timeout(_NO_SLOT))
+        return Batch(self, members, bodies, rows, deadlines, now_s) if members else None
 
-    def _send(self, connection: Connection, members: list[Member], rows: int, now_s: float) -> bool:
+    def _send(self, connection: Connection, batch: Batch) -> bool:
         """Sign and write one call. False if it could not be signed; its members have failed then."""
-        batch = Batch(self, members, rows, now_s)
         try:
-            batch.head, batch.body = self._wire.request([member.rows.body for member in members], rows)
+            batch.head, batch.body = self._wire.request(batch.bodies, batch.rows)
+            batch.bodies = []
         except InferenceError as error:
             self._fail(batch.finish(), error)
             return False
@@ -291,8 +305,8 @@ class Batcher:
             self._arm(batch.due_s)
         stats = self.stats
         stats.calls += 1
-        stats.call_rows += rows
-        stats.rows_per_call.observe(rows)
+        stats.call_rows += batch.rows
+        stats.rows_per_call.observe(batch.rows)
         connection.send(batch)
         return True
 
@@ -313,13 +327,13 @@ class Batcher:
         if self._resting and self._limiter.state is _CLOSED:
             self._resting = False
             logger.warning("the endpoint answers again")
-        start = 0
+        start, name = 0, self.name
         for member in members:
             end = start + member.rows.count
             if not member.done:
                 member.done = True
                 try:
-                    member.scored(Scores(values[start:end], self.name, variant))
+                    member.scored(Scores(values[start:end], name, variant))
                 except Exception:  # a member's bug must not reach its neighbours in the batch
                     logger.exception("an auction could not take its scores")
             start = end

@@ -229,8 +229,7 @@ class _Asked(Struct, eq=False):
     def scored(self, scores: Scores) -> None:
         question, self.question = self.question, None
         if question is not None:
-            answers = self.cascade.answers
-            answers[scores.source] = answers.get(scores.source, 0) + 1
+            self.cascade.answers[self.steps[0].tier.name] += 1
             question.scored(scores)
 
     def failed(self, error: InferenceError | None) -> None:

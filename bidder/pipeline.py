@@ -292,7 +292,8 @@ class Pipeline:
             if now_s >= deadline_s:
                 self._metrics.late_answer(exchange.name)
             return self._refuse(auction, NoBidReason.INSUFFICIENT_TIME, exchange)
-        opened = Open(self, auction, exchange, arrival.answered, deadline_s, due_s, *moment)
+        compiled, unix_s, rates = moment
+        opened = Open(self, auction, exchange, arrival.answered, deadline_s, due_s, compiled, unix_s, rates)
         if auction.profile_keys:
             found = self._profiles.lookup(auction.profile_keys, due_s)
             if found is None or isinstance(found, Profile):

@@ -28,6 +28,7 @@ _MAGIC = b"\x93NUMPY"
 _DESCR = re.compile(rb"'descr':\s*'([<>|=]?)f([48])'")
 _SHAPE = re.compile(rb"'shape':\s*\((\d{1,9}),\s*(?:1,?)?\s*\)")
 _FLOAT = {b"4": "f", b"8": "d"}
+_BELOW_HALF = bytes(range(0x3F))  # the upper byte of a float32 from 0 to less than 0.5: 0.5 is 0x3F000000
 
 
 def encode(content_type: str, bodies: Sequence[bytes], rows: int) -> bytes:
@@ -62,13 +63,18 @@ def decode(content_type: bytes, body: bytes, rows: int) -> Sequence[float]:
         values = parse(body)
         if len(values) != rows:
             raise BadResponse(f"the answer has {len(values)} scores for {rows} rows")
-        ordered = sorted(values)  # a third of what min() and max() cost
-        # A NaN makes the sum NaN; from an order it can hide.
-        if not (ordered[0] >= 0.0 and ordered[-1] <= 1.0 and isfinite(sum(values))):
-            raise BadResponse("the answer has scores that are no probabilities: each must be a number from 0 to 1")
     except (ValueError, TypeError, OverflowError, IndexError, struct.error) as error:
         kind = content_type[:60].decode("latin-1")
         raise BadResponse(f"the answer cannot be read as {kind}: {error}") from None
+    return values
+
+
+def _probabilities(values: Sequence[float]) -> Sequence[float]:
+    """The same values, each of which is a number from 0 to 1. Raises BadResponse."""
+    ordered = sorted(values)  # two thirds of what min() and max() cost
+    # A NaN makes the sum NaN; from an order it can hide.
+    if not (ordered[0] >= 0.0 and ordered[-1] <= 1.0 and isfinite(sum(values))):
+        raise BadResponse("the answer has scores that are no probabilities: each must be a number from 0 to 1")
     return values
 
 
@@ -83,7 +89,7 @@ def _parse_csv(body: bytes) -> Sequence[float]:
     if b"_" in body:  # float() reads 0_1 as 1
         raise ValueError("an underscore in a number")
     text = body.strip(b" \t\r\n,")
-    return [float(field) for field in text.replace(b"\n", b",").split(b",")]
+    return _probabilities([float(field) for field in text.replace(b"\n", b",").split(b",")])
 
 
 def _parse_npy(body: bytes) -> Sequence[float]:
@@ -93,19 +99,27 @@ def _parse_npy(body: bytes) -> Sequence[float]:
         start, (length,) = 10, struct.unpack_from("<H", body, 8)
     else:
         start, (length,) = 12, struct.unpack_from("<I", body, 8)
-    layout = _npy_layout(body[start : start + min(length, 4096)])
-    if len(body) != start + length + layout.size:
+    layout, is_float32 = _npy_layout(body[start : start + min(length, 4096)])
+    start += length
+    if len(body) != start + layout.size:
         raise ValueError(f"{len(body)} bytes do not hold numbers of {layout.size} bytes")
-    return layout.unpack_from(body, start + length)
+    values = layout.unpack_from(body, start)
+    # Of a little-endian float32 the last byte tells whether it is from 0 to less than a half, as what is predicted
+    # mostly is. To look at these bytes alone costs an eighth of what looking at the numbers does.
+    if is_float32 and not body[start + 3 :: 4].translate(None, _BELOW_HALF):
+        return values
+    return _probabilities(values)
 
 
 @lru_cache(maxsize=256)
-def _npy_layout(header: bytes) -> struct.Struct:
-    """How the numbers after a header lie. As many kinds of header come as there are numbers of rows: remembered."""
+def _npy_layout(header: bytes) -> tuple[struct.Struct, bool]:
+    """How the numbers after a header lie, and whether they are little-endian float32. As many kinds of header come as
+    there are numbers of rows: remembered."""
     descr, shape = _DESCR.search(header), _SHAPE.search(header)
     if descr is None or shape is None:
         raise ValueError("not an array of float32 or float64 with shape (rows,) or (rows, 1)")
-    return struct.Struct(f"{'>' if descr[1] == b'>' else '<'}{int(shape[1])}{_FLOAT[descr[2]]}")
+    order, kind = ">" if descr[1] == b">" else "<", _FLOAT[descr[2]]
+    return struct.Struct(f"{order}{int(shape[1])}{kind}"), order + kind == "<f"
 
 
 def _parse_json(body: bytes) -> Sequence[float]:
@@ -117,7 +131,7 @@ def _parse_json(body: bytes) -> Sequence[float]:
         values = [value for (value,) in values]
     if not all(type(value) is float or type(value) is int for value in values):
         raise ValueError("not a list of numbers")
-    return list(map(float, values))
+    return _probabilities(list(map(float, values)))
 
 
 _PARSERS: dict[bytes, Callable[[bytes], Sequence[float]]] = {

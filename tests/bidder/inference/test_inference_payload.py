@@ -57,6 +57,32 @@ def test_npy_answers(dtype: str, shape: tuple[int, ...]) -> None:
     assert list(payload.decode(b"application/x-npy", _npy(array), 3)) == [0.0, 0.5, 1.0]
 
 
+@given(st.lists(st.integers(0, 0xFFFFFFFF), min_size=1, max_size=8))
+def test_npy_scores_are_probabilities_whatever_their_bits(bits: list[int]) -> None:
+    """Any float32, next to any other: taken if all are from 0 to 1, else refused."""
+    array = np.array(bits, dtype="<u4").view("<f4")
+    expected = [float(value) for value in array]
+    if all(0.0 <= value <= 1.0 for value in expected):
+        assert list(payload.decode(b"application/x-npy", _npy(array), len(bits))) == expected
+    else:
+        with pytest.raises(BadResponse, match="no probabilities"):
+            payload.decode(b"application/x-npy", _npy(array), len(bits))
+
+
+@pytest.mark.parametrize(
+    "edge", [0.0, -0.0, 5e-324, 1e-45, 0.49999997, 0.5, 0.50000006, 1.0, 1.0000001, -1e-45, np.inf, -np.inf, np.nan]
+)
+@pytest.mark.parametrize("dtype", ["<f4", "<f8", ">f4", ">f8"])
+def test_npy_scores_at_the_edges(edge: float, dtype: str) -> None:
+    """Beside an ordinary score, in each layout; what rounds to zero or to one is that."""
+    array = np.array([0.25, edge], dtype=dtype)
+    if 0.0 <= array[1] <= 1.0:
+        assert list(payload.decode(b"application/x-npy", _npy(array), 2)) == [0.25, float(array[1])]
+    else:
+        with pytest.raises(BadResponse, match="no probabilities"):
+            payload.decode(b"application/x-npy", _npy(array), 2)
+
+
 @pytest.mark.parametrize("body", [b"[0.25,1]", b"[[0.25],[1]]"])
 def test_json_answers(body: bytes) -> None:
     """A JSON list of numbers, or of lists of one."""

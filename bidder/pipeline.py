@@ -346,7 +346,9 @@ class Pipeline:
     def _no_bid(self, no_bid: NoBid, exchange: Exchange, *, test: bool = False) -> Answer:
         if not test:
             self._metrics.no_bid(no_bid.reason)
-        body = self._catalog.current.index.encoder.no_bid(no_bid.auction_id, no_bid.reason, exchange)
+        body = None
+        if exchange.no_bid_body:
+            body = self._catalog.current.index.encoder.no_bid(no_bid.auction_id, no_bid.reason, exchange)
         if body is None:
             return TEST_NO_CONTENT if test else NO_CONTENT
         return Answer(200, body, TEST if test else "no_bid")

@@ -22,23 +22,19 @@ class Round(Generic[T]):
     """Gives `take` what was added in one turn of the loop, in order, in groups of up to GROUP. `take` never raises.
     Construct inside the running loop."""
 
-    __slots__ = ("_added", "_soon", "_take")
+    __slots__ = ("_soon", "_take", "added")
 
     def __init__(self, take: Callable[[list[T]], None]) -> None:
         self._take = take
-        self._added: list[T] = []
+        self.added: list[T] = []  # since the round began: empty while none has
         self._soon = asyncio.get_running_loop().call_soon
 
-    def __bool__(self) -> bool:
-        """Whether a round has begun that is not over."""
-        return bool(self._added)
-
     def add(self, item: T) -> None:
-        if not self._added:
+        if not self.added:
             self._soon(self._end)
-        self._added.append(item)
+        self.added.append(item)
 
     def _end(self) -> None:
-        added, self._added = self._added, []
+        added, self.added = self.added, []
         for first in range(0, len(added), GROUP):
             self._take(added[first : first + GROUP])

@@ -16,6 +16,8 @@ from collections.abc import Iterable, Sequence
 from math import inf
 from typing import Protocol
 
+from msgspec import Struct
+
 from bidder.domain import Rows, Scores
 from bidder.inference.connection import Connection, Response
 from bidder.inference.errors import (
@@ -43,7 +45,8 @@ _NO_SLOT = "the deadline passed while waiting for a slot"
 
 class Member(Protocol):
     """One auction's rows in the queue or in a batch, and who wants their scores by `deadline_s` (of `loop.time()`).
-    Exactly one of the two is called, once, perhaps before asking has returned. `done`: it was told, or has left."""
+    Exactly one of the two is called, once, perhaps before asking has returned. `done`: it was told of a failure, or has
+    left."""
 
     @property
     def rows(self) -> Rows: ...
@@ -84,51 +87,27 @@ class Waiting:
         self.done = True
 
 
-class Batch:
-    """One call: its members' rows in order. `due_s`: when the first of those that still wait has to be told."""
+class Batch(Struct, eq=False):
+    """One call: its members' rows in order."""
 
-    __slots__ = (
-        "_batcher",
-        "bodies",
-        "body",
-        "connection",
-        "deadline_s",
-        "due_s",
-        "finished",
-        "head",
-        "members",
-        "resent",
-        "rows",
-        "sent_s",
-    )
-
-    def __init__(
-        self,
-        batcher: Batcher,
-        members: list[Member],
-        bodies: list[bytes],
-        rows: int,
-        deadlines: list[float],
-        now_s: float,
-    ) -> None:
-        self._batcher = batcher
-        self.members = members
-        self.bodies = bodies  # until they are joined
-        self.rows = rows
-        self.sent_s = now_s
-        self.due_s = min(deadlines)
-        self.deadline_s = max(deadlines)
-        self.head = b""
-        self.body = b""
-        self.resent = False
-        self.finished = False
-        self.connection: Connection | None = None
+    batcher: Batcher
+    members: list[Member]
+    bodies: list[bytes]  # of their rows, until they are joined
+    rows: int
+    due_s: float  # when the first of those that still wait has to be told
+    deadline_s: float  # and the last
+    sent_s: float
+    head: bytes = b""
+    body: bytes = b""
+    resent: bool = False
+    finished: bool = False
+    connection: Connection | None = None
 
     def answered(self, response: Response) -> bool:
-        return self._batcher.answered(self, response)
+        return self.batcher.answered(self, response)
 
     def failed(self, error: InferenceError) -> None:
-        self._batcher.failed(self, error)
+        self.batcher.failed(self, error)
 
     def finish(self) -> list[Member]:
         """The members, which it holds no longer: what an auction has is let go as soon as it was told."""
@@ -290,7 +269,9 @@ class Batcher:
             deadlines.append(deadline_s)
         if late:
             self._fail(late, Timeout(_NO_SLOT))
-        return Batch(self, members, bodies, rows, deadlines, now_s) if members else None
+        if not members:
+            return None
+        return Batch(self, members, bodies, rows, min(deadlines), max(deadlines), now_s)
 
     def _send(self, connection: Connection, batch: Batch) -> bool:
         """Sign and write one call. False if it could not be signed; its members have failed then."""
@@ -331,7 +312,6 @@ class Batcher:
         for member in members:
             end = start + member.rows.count
             if not member.done:
-                member.done = True
                 try:
                     member.scored(Scores(values[start:end], name, variant))
                 except Exception:  # a member's bug must not reach its neighbours in the batch

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+from msgspec import Struct
 
 from bidder.inference.errors import BadResponse, ConnectionLost, InferenceError
 
@@ -24,8 +24,7 @@ _KEEPALIVE = (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
 _HEADERS_BYTES = 65_536  # allowed on top of the body for status line, headers and chunk framing
 
 
-@dataclass(slots=True)
-class Response:
+class Response(Struct, gc=False):
     """A whole answer. Header names are in lower case."""
 
     status: int

@@ -98,7 +98,7 @@ class Lane:
         if asked.gzipped:
             body = inflate(body, self.max_body_bytes)
         metrics.in_flight += 1
-        if not self._round:
+        if not self._round.added:
             self._since_s = self._clock()
         self._round.add(Arrival(body, stop.exchange, arrived_s, answered))
         return None

@@ -11,16 +11,16 @@ async def test_a_round_is_over_with_the_turn() -> None:
     """All that was added, in order; nothing before, and nothing twice."""
     groups: list[list[int]] = []
     numbers = Round(groups.append)
-    assert not numbers
+    assert numbers.added == []
     for number in range(3):
         numbers.add(number)
-    assert numbers
+    assert numbers.added == [0, 1, 2]
     assert groups == []
     await asyncio.sleep(0)
     assert groups == [[0, 1, 2]]
     await asyncio.sleep(0)
     assert groups == [[0, 1, 2]]
-    assert not numbers
+    assert numbers.added == []
 
 
 async def test_groups_are_bounded() -> None:

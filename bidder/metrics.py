@@ -333,7 +333,7 @@ OWN: tuple[Series[Metrics], ...] = (
            lambda metrics: [((kind.name.lower(),), metrics.bids[kind]) for kind in Format]),
     Series("histogram", "bidder_bid_latency_seconds", "Time from a bid request's arrival to its answer.", (),
            lambda metrics: _one(metrics.bid_latency)),
-    Series("histogram", "bidder_stage_latency_seconds", "Time that a stage of the bid path took.", ("stage",),
+    Series("histogram", "bidder_stage_latency_seconds", "Time that a bid took in a stage of the bid path.", ("stage",),
            lambda metrics: _by_label(metrics.stage_latency)),
     Series("gauge", "bidder_in_flight", "Bid requests under way.", (),
            lambda metrics: _one(metrics.in_flight)),

@@ -222,14 +222,16 @@ class Pipeline:
         group = self._each("features", self.make_rows, group, ended)
         if group:
             self._ask(group, ended)
-        _tell(ended)
+        for answered, answer in ended:
+            answered(answer)
 
     def _finish(self, group: list[Open]) -> None:
         """From the scores to the answer."""
         ended: Ended = []
         group = self._each("price", self.price, group, ended)
         self._each("encode", self.encode, group, ended)
-        _tell(ended)
+        for answered, answer in ended:
+            answered(answer)
 
     def _each(self, stage: str, step: Step, group: list[Open], ended: Ended) -> list[Open]:
         """A step for all of a group; returns those that are left. The clock is read between two of them: the end of
@@ -352,11 +354,6 @@ class Pipeline:
         if body is None:
             return TEST_NO_CONTENT if test else NO_CONTENT
         return Answer(200, body, TEST if test else "no_bid")
-
-
-def _tell(ended: Ended) -> None:
-    for answered, answer in ended:
-        answered(answer)
 
 
 def fresh_clock() -> Callable[[], float]:

@@ -60,13 +60,12 @@ def priced_by_duration(slot: Slot) -> bool:
     )
 
 
-def lowest_maximum(slot: Slot, currency: str, rates: Rates) -> int | float:
-    """The slot's floor in the campaign's currency: `reachable` for many campaigns. Infinite where there is no rate."""
-    if currency == slot.floor_currency or not slot.floor_micros:
-        return slot.floor_micros
-    if not rates.converts(slot.floor_currency, currency):
-        return inf
-    return rates.convert_up(slot.floor_micros, slot.floor_currency, currency)
+def lowest_maximum(floor: Floor, currency: str, rates: Rates) -> int | float:
+    """The floor in the campaign's currency: `reachable` for many campaigns. Infinite where there is no rate."""
+    micros, floor_currency = floor
+    if currency == floor_currency or not micros:
+        return micros
+    return rates.convert_up(micros, floor_currency, currency) if rates.converts(floor_currency, currency) else inf
 
 
 def reachable(campaign: Campaign, floor: Floor, rates: Rates) -> bool:

@@ -7,10 +7,11 @@ itself is held against the floor when a campaign is looked at.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from math import inf
 
-from bidder.domain import Campaign, Rates, Slot
-from bidder.stages.floors import lowest_maximum
+from bidder.domain import NO_RATES, Campaign, Rates, Slot
+from bidder.stages.floors import Floor, lowest_maximum
 from bidder.stages.tables import Kept, Masks, Table
 
 KEPT_FLOORS = 1024
@@ -42,25 +43,26 @@ def _read(value: str) -> tuple[str, int]:
 class Floors:
     """Floors in the currencies of a catalog. `maxima`: the table of `maximum_of`."""
 
-    __slots__ = ("_kept", "currencies")
+    __slots__ = ("_kept", "_rates", "currencies")
 
     def __init__(self, maxima: Table) -> None:
         self.currencies = tuple(sorted({_read(value)[0] for value in maxima}))
-        self._kept: Kept[tuple[int, str], tuple[Rates, tuple[Steps, Lowest]]] = Kept(_never, KEPT_FLOORS)
+        self._keep_for(NO_RATES)
 
     def of(self, slot: Slot, rates: Rates) -> tuple[Steps, Lowest]:
         """What the slot's floor is. Kept as long as the rates are the same."""
-        floor = (slot.floor_micros, slot.floor_currency)
-        known = self._kept.get(floor) or self._kept.find(floor)
-        if known is None or known[0] is not rates:
-            lowest = tuple([lowest_maximum(slot, currency, rates) for currency in self.currencies])
-            steps = tuple([_NONE_SO_HIGH if each == inf else step_of(int(each)) for each in lowest])
-            known = self._kept.keep(floor, (rates, (steps, lowest)))
-        return known[1]
+        if rates is not self._rates:
+            self._keep_for(rates)
+        return self._kept[slot.floor_micros, slot.floor_currency]
+
+    def _keep_for(self, rates: Rates) -> None:
+        self._rates = rates
+        self._kept: Kept[Floor, tuple[Steps, Lowest]] = Kept(partial(_in_each, self.currencies, rates), KEPT_FLOORS)
 
 
-def _never(floor: tuple[int, str]) -> tuple[Rates, tuple[Steps, Lowest]]:
-    raise KeyError(floor)
+def _in_each(currencies: Sequence[str], rates: Rates, floor: Floor) -> tuple[Steps, Lowest]:
+    lowest = tuple([lowest_maximum(floor, currency, rates) for currency in currencies])
+    return tuple([_NONE_SO_HIGH if each == inf else step_of(int(each)) for each in lowest]), lowest
 
 
 class Maxima:

@@ -69,7 +69,7 @@ class CampaignIndex:
     `sections`: what `compiled` wrote of `campaigns`, which are read one by one when they are needed. `head` and `tail`:
     campaigns of the first shard, and of a further one at most, multiples of 8."""
 
-    __slots__ = ("_places", "campaigns", "entries", "floors", "shards", "specs")
+    __slots__ = ("_deals", "_places", "campaigns", "entries", "floors", "shards", "specs")
 
     def __init__(
         self,
@@ -81,6 +81,7 @@ class CampaignIndex:
         parts = Parts(sections)
         self.campaigns = campaigns
         self.specs, self.floors, self._places = parts.specs, parts.floors, parts.places
+        self._deals = parts.table("deal")
         currencies = parts.floors.currencies
         numbers = {spec: number for number, spec in enumerate(parts.specs.all)}
 
@@ -100,6 +101,10 @@ class CampaignIndex:
     def campaign(self, campaign_id: str) -> Campaign | None:
         place = self.place(campaign_id)
         return None if place is None else self.entries[place][0]
+
+    def has_deals(self, deals: Sequence[Deal]) -> bool:
+        """Whether campaigns have any of these deals: two slots with deals in three have only others'."""
+        return bool(self._deals.those_named([deal.id for deal in deals]))
 
     def let_go(self, count: int) -> bool:
         """Forget up to `count` of the campaigns that are kept as objects; whether there were any."""
@@ -138,7 +143,7 @@ def target(
     walk = _Walk(index, facts_of(auction, exchange, profile, now_s), profile, rates, now_s)
     candidates: list[Candidate] = []
     for slot in auction.slots:
-        candidates += walk.over(slot, candidates_wanted(slot, per_slot))
+        candidates += walk.over(slot, per_slot)
     if auction.all_impressions and len(auction.slots) > 1:
         return _without_broken_roadblocks(candidates, len(auction.slots))
     return candidates
@@ -188,10 +193,24 @@ def deals_for(campaign: Campaign, slot: Slot, exchange: Exchange) -> Sequence[De
     return sorted(taken, key=lambda deal: not deal.guaranteed) if len(taken) > 1 else taken
 
 
+class _Eligible(dict[int, int]):
+    """By a shard's number: its campaigns that take the request. Found when they are first asked for."""
+
+    __slots__ = ("_facts", "_shards")
+
+    def __init__(self, shards: Sequence[Shard], facts: Facts) -> None:
+        super().__init__()
+        self._shards, self._facts = shards, facts
+
+    def __missing__(self, number: int) -> int:
+        found = self[number] = self._shards[number].eligible(self._facts)
+        return found
+
+
 class _Walk:
     """The walk over the campaigns that the bitmaps left, for one request."""
 
-    __slots__ = ("_eligible", "facts", "index", "now_s", "profile", "rates")
+    __slots__ = ("eligible", "facts", "index", "now_s", "profile", "rates")
 
     def __init__(self, index: CampaignIndex, facts: Facts, profile: Profile | None, rates: Rates, now_s: float) -> None:
         self.index = index
@@ -199,30 +218,34 @@ class _Walk:
         self.profile = profile
         self.rates = rates
         self.now_s = now_s
-        self._eligible: dict[int, int] = {}  # by shard
+        self.eligible = _Eligible(index.shards, facts)
 
-    def over(self, slot: Slot, wanted: int) -> list[Candidate]:
-        """Up to `wanted` candidates for the slot: guaranteed deals first, then other deals, then the open auction.
-        Where the slot has deals, these may take half of the places, so that both have some to be priced (§7.3)."""
+    def over(self, slot: Slot, per_slot: int) -> list[Candidate]:
+        """The slot's candidates: guaranteed deals first, then other deals, then the open auction. Where campaigns have
+        some of its deals, these may take half of the places, so that both have some to be priced (§7.3)."""
         index = self.index
+        has_deals = bool(slot.deals) and index.has_deals(slot.deals)
+        if slot.private and not has_deals:
+            return []
         asked = slot_facts(slot, self.facts, index.specs)
-        floor = None if priced_by_duration(slot) else index.floors.of(slot, self.rates)
-        if not slot.deals and floor is not None and takes_one_ad(slot):
+        if not asked.specs:
+            return []
+        wanted, varied, has_floor = per_slot, slot.banner is not None and slot.native is not None, True
+        if slot.video is not None or slot.audio is not None:
+            wanted, varied = candidates_wanted(slot, per_slot), not takes_one_ad(slot)
+            has_floor = not priced_by_duration(slot)
+        floor = index.floors.of(slot, self.rates) if has_floor else None
+        if floor is not None and not has_deals and not varied:
             return self._plain(asked, floor, [], wanted, MAX_LOOKED_AT)
-        search = _Search(self, asked, None if floor is None else floor[0])
-        search.over_deals(wanted)
-        if floor is not None and not search.varied:
-            return search.found if slot.private else self._plain(asked, floor, search.found, wanted, search.left)
-        if not slot.private:
-            search.over_others(wanted)
+        search = _Search(self, asked, floor, varied)
+        if has_deals:
+            search.over_deals(wanted)
+        if slot.private:
+            return search.found[:wanted]
+        if floor is not None and not varied:
+            return self._plain(asked, floor, search.found, wanted, search.left)
+        search.over_others(wanted)
         return search.found[:wanted]
-
-    def eligible(self, number: int, shard: Shard) -> int:
-        """The campaigns of a shard that take the request."""
-        found = self._eligible.get(number)
-        if found is None:
-            found = self._eligible[number] = shard.eligible(self.facts)
-        return found
 
     def _plain(
         self, asked: SlotFacts, floor: tuple[Steps, Lowest], found: list[Candidate], wanted: int, left: int
@@ -232,15 +255,17 @@ class _Walk:
         if len(found) >= wanted:
             return found
         slot, entries, profile, now_s = asked.slot, self.index.entries, self.profile, self.now_s
+        eligible, fitting = self.eligible, self.index.specs.numbers[asked.specs]
         media = slot.audio if slot.video is None else slot.video
         steps, lowest = floor
         wanted -= len(found)
         for number, shard in enumerate(self.index.shards):
-            mask, fitting = shard.taking(asked)
+            mask = shard.having[asked.specs]
             mask = mask and mask & shard.maxima.paying(steps)
+            mask = mask and mask & shard.offered(asked)
             if slot.deals:
                 mask &= shard.without_deal
-            mask = mask and mask & self.eligible(number, shard)
+            mask = mask and mask & eligible[number]
             if not mask:
                 continue
             start = shard.start - 1
@@ -273,33 +298,32 @@ class _Walk:
 
 class _Search:
     """The same over the campaigns with deals; and where the slot has floors by duration, or takes ads of several kinds,
-    over all."""
+    over all. `floor`: None where durations have floors of their own; `varied`: whether it takes several kinds."""
 
     __slots__ = (
-        *("_asked", "_index", "_is_pod", "_offered", "_seen", "_slot", "_steps", "_walk"),
-        *("found", "left", "varied"),
+        *("_asked", "_fitting", "_floor", "_is_pod", "_offered", "_seen", "_slot", "_varied", "_walk"),
+        *("found", "left"),
     )
 
-    def __init__(self, walk: _Walk, asked: SlotFacts, steps: Steps | None) -> None:
-        self._walk, self._index, self._asked, self._steps = walk, walk.index, asked, steps
+    def __init__(self, walk: _Walk, asked: SlotFacts, floor: tuple[Steps, Lowest] | None, varied: bool) -> None:
+        self._walk, self._asked, self._floor, self._varied = walk, asked, floor, varied
         self._slot = slot = asked.slot
         self._is_pod = slot.is_pod
-        self._seen: set[int] = set()  # places of campaigns that have a candidate, where the slot has deals
-        self._offered: dict[int, tuple[int, frozenset[int]]] = {}  # by shard: those that take the slot; fitting specs
-        self.varied = not takes_one_ad(slot)
+        self._fitting = walk.index.specs.numbers[asked.specs]
+        self._seen: set[int] = set()  # places of campaigns that have a candidate with a deal
+        self._offered: dict[int, int] = {}  # by shard: those that take the slot
         self.found: list[Candidate] = []
         self.left = MAX_LOOKED_AT  # campaigns that may still be looked at
 
     def over_deals(self, wanted: int) -> None:
         """Over the campaigns with one of the slot's deals."""
         slot, deals = self._slot, self._slot.deals
-        if deals:
-            share = wanted if slot.private else max(1, wanted // 2)
-            guaranteed = [deal.id for deal in deals if deal.guaranteed]
-            if guaranteed:
-                self._search(guaranteed, share)
-            if len(guaranteed) < len(deals):
-                self._search([deal.id for deal in deals], share)
+        share = wanted if slot.private else max(1, wanted // 2)
+        guaranteed = [deal.id for deal in deals if deal.guaranteed]
+        if guaranteed:
+            self._search(guaranteed, share)
+        if len(guaranteed) < len(deals):
+            self._search([deal.id for deal in deals], share)
 
     def over_others(self, wanted: int) -> None:
         """Over the campaigns without deals."""
@@ -307,59 +331,55 @@ class _Search:
 
     def _search(self, deal_ids: Sequence[str] | None, wanted: int) -> None:
         """Best first, over the campaigns with one of these deals, or without any."""
-        found, steps = self.found, self._steps
-        for number, shard in enumerate(self._index.shards):
+        found, eligible, floor = self.found, self._walk.eligible, self._floor
+        for number, shard in enumerate(self._walk.index.shards):
             if len(found) >= wanted:
                 return
             mask = shard.without_deal if deal_ids is None else shard.with_deal(deal_ids)
             if not mask:
                 continue
             if number not in self._offered:
-                self._offered[number] = shard.taking(self._asked)
-            offered, fitting = self._offered[number]
-            mask &= offered
-            if deal_ids is None and steps is not None:
-                mask &= shard.maxima.paying(steps)
-            for bit in bits_of(mask and mask & self._walk.eligible(number, shard)):
+                self._offered[number] = shard.taking(self._asked)[0]
+            mask &= self._offered[number]
+            if deal_ids is None and floor is not None:
+                mask = mask and mask & shard.maxima.paying(floor[0])
+            for bit in bits_of(mask and mask & eligible[number]):
                 if not self.left:
                     return
                 self.left -= 1
-                self._look(shard.start + bit, fitting)
+                self._look(shard.start + bit, deal_ids is not None)
                 if len(found) >= wanted:
                     return
 
-    def _look(self, place: int, fitting: frozenset[int]) -> None:
+    def _look(self, place: int, with_deal: bool) -> None:
         """Adds the campaign's candidates: one; where the slot takes several kinds of ad, one of each; for a pod, one of
         each duration."""
-        walk, slot = self._walk, self._slot
-        campaign, _, begins_s, ends_s, ads = self._index.entries[place]
+        walk, slot, floor, fitting, is_pod = self._walk, self._slot, self._floor, self._fitting, self._is_pod
+        campaign, currency, begins_s, ends_s, ads = walk.index.entries[place]
         if place in self._seen or not begins_s <= walk.now_s < ends_s:
             return
         if walk.profile is not None and has_seen_enough(campaign, walk.profile):
             return
-        deals: Sequence[Deal | None] = WITHOUT_DEAL
-        if campaign.targeting.deals:
-            deals = deals_for(campaign, slot, walk.facts.exchange)
+        lowest = None if with_deal or floor is None else floor[1]  # None: the floor depends on the creative
+        if lowest is not None and campaign.max_cpm_micros < lowest[currency]:
+            return
+        deals = deals_for(campaign, slot, walk.facts.exchange) if with_deal else WITHOUT_DEAL
         kinds: list[tuple[Format, int]] = []
         for spec_number, creative, row in ads:
-            if spec_number not in fitting or not self._plays(creative):
+            if spec_number not in fitting:
                 continue
-            if (
-                self.varied
-                and (kind := (creative.spec.format, creative.spec.duration_s if self._is_pod else 0)) in kinds
-            ):
+            kind = (creative.spec.format, creative.spec.duration_s if is_pod else 0)
+            if kind in kinds or not self._plays(creative):
                 continue
             for deal in deals:
-                if self._is_reached(campaign, creative, deal):
+                if lowest is not None or self._is_reached(campaign, creative, deal):
                     self.found.append(Candidate(slot, campaign, creative, deal, row))
-                    if slot.deals:
-                        self._seen.add(place)
-                    if not self.varied:
-                        return
                     kinds.append(kind)
                     break
-            if len(kinds) >= MAX_KINDS:
-                return
+            if kinds and (not self._varied or len(kinds) >= MAX_KINDS):
+                break
+        if kinds and with_deal:
+            self._seen.add(place)
 
     def _is_reached(self, campaign: Campaign, creative: Creative, deal: Deal | None) -> bool:
         floor = floor_of(self._slot, creative.spec, deal)

@@ -31,9 +31,11 @@ from typing_extensions import get_type_hints, is_typeddict  # noqa: E402
 import openrtb_schemas  # noqa: E402
 from bidder.domain import Exchange  # noqa: E402
 from bidder.stages import native  # noqa: E402
-from bidder.stages.decode import read_auction  # noqa: E402
+from bidder.stages.decode import begin, read_auction  # noqa: E402
+from bidder.stages.impression import AUDIOS, BANNERS, VIDEOS  # noqa: E402
+from bidder.stages.parts import Parts  # noqa: E402
 from bidder.stages.privacy import Policy  # noqa: E402
-from bidder.stages.request import Object  # noqa: E402
+from bidder.stages.request import ABSENT, Object  # noqa: E402
 from bidder.stages.supply import SupplyPolicy  # noqa: E402
 from bidder.stages.wire import KINDS as READ  # noqa: E402
 from bidder.stages.wire import NotJsonError, read  # noqa: E402
@@ -146,6 +148,13 @@ def noting(value: Any) -> Any:
     return kind(**{name: Noting.wrap(noting(each), f"{owner}.{name}") for name, each in inner.items()})
 
 
+PARTS_OF_IMP: dict[str, Parts[Any, Any]] = {
+    "banner": BANNERS,
+    "video": VIDEOS,
+    "audio": AUDIOS,
+    "native": native.NATIVES,
+}
+
 VENDOR = Policy(755)
 STRICT = SupplyPolicy(authorised={"news.example": frozenset()}, authorisation_required=True)
 
@@ -153,9 +162,14 @@ STRICT = SupplyPolicy(authorised={"news.example": frozenset()}, authorisation_re
 def note_lookups(body: bytes, *policies: SupplyPolicy) -> None:
     """What decoding looks up of a request, by each of the policies."""
     with suppress(ValidationError, NotJsonError):
-        request = read(body)
+        request, _ = read(body, begin)
+        for imp in request.imp:
+            for name, parts in PARTS_OF_IMP.items():
+                if (raw := getattr(imp, name)) is not ABSENT and (part := parts.decode(raw)) is not None:
+                    parts.understand(noting(part))
         for supply in policies:
-            read_auction(noting(request), VENDOR, supply)
+            noted = noting(request)
+            read_auction(begin(noted), noted, VENDOR, supply)
 
 
 def note_native_lookups() -> None:

@@ -13,13 +13,14 @@ from typing import Any
 
 from pydantic_core import ValidationError, from_json
 
-from bidder.domain import Auction, NoBid, NoBidReason
+from bidder.domain import NOTHING, Auction, NoBid, NoBidReason
 from bidder.stages.domains import bare_domain
 from bidder.stages.impression import read_slots
 from bidder.stages.languages import language_ranges
+from bidder.stages.parts import Parts
 from bidder.stages.privacy import NO_VENDOR, Policy, Verdict, profile_keys, redact
 from bidder.stages.reading import all_categories, browser_of, entries
-from bidder.stages.request import DOOH, App, BidRequest, Data, Device, Geo, Site
+from bidder.stages.request import ABSENT, DOOH, App, BidRequest, Data, Device, Geo, Site
 from bidder.stages.supply import DEFAULT_POLICY, SupplyPolicy, refuses
 from bidder.stages.wire import NotJsonError, read
 from openrtb_schemas import unreadable_restrictions
@@ -51,22 +52,31 @@ def decode(body: bytes, policy: Policy = NO_VENDOR, supply: SupplyPolicy = DEFAU
     Source: OpenRTB 2.6 §3.2; 2.5's places as in 2.6 Appendix B.
     """
     try:
-        request = read(body)
+        request, auction = read(body, begin)
     except ValidationError as error:
         return _refuse(body, error)
     except NotJsonError as error:
         raise MalformedError(f"body: {error}") from None
-    return read_auction(request, policy, supply)
+    return read_auction(auction, request, policy, supply)
 
 
-def read_auction(request: BidRequest, policy: Policy, supply: SupplyPolicy) -> Auction | NoBid:
-    """The auction in a request that was read already. What privacy signals forbid is removed from `request` itself."""
+def begin(request: BidRequest) -> Auction:
+    """The auction as far as its impressions and block lists go, nothing of which privacy signals could forbid."""
+    auction = Auction(request.id, read_slots(request.imp, MAX_SLOTS), request.tmax, request.at or 0)
+    if (unwanted := request.bcat) is not ABSENT:
+        auction.blocked_categories = CATEGORIES[b"" + unwanted] or NOTHING
+    if (domains := request.badv) is not ABSENT:
+        auction.blocked_domains = DOMAINS[b"" + domains] or NOTHING
+    return auction
+
+
+def read_auction(auction: Auction, request: BidRequest, policy: Policy, supply: SupplyPolicy) -> Auction | NoBid:
+    """The rest of it, or why it can't be bid on. What privacy signals forbid is removed from `request` itself."""
     if (reason := refuses(request, supply)) is not None:
         return NoBid(reason, request.id, "source.schain")
     if _requires_transparency(request):
         return NoBid(NoBidReason.NO_CAMPAIGN, request.id, "regs.ext.dsa: no campaign says who is behind it")
     verdict = redact(request, policy)
-    auction = Auction(request.id, read_slots(request.imp, MAX_SLOTS), request.tmax, request.at or 0)
     _read_terms(auction, request)
     _read_inventory(auction, request)
     if (device := request.device) is not None:
@@ -116,12 +126,8 @@ def _read_terms(auction: Auction, request: BidRequest) -> None:
         auction.blocked_seats = frozenset(map(str.strip, entries(barred)))
     if request.wlang is not None or request.wlangb is not None:
         auction.allowed_languages = language_ranges(request.wlang, request.wlangb)
-    if unwanted := request.bcat:
-        auction.blocked_categories = frozenset(entries(unwanted))
     if categories := request.acat:
         auction.allowed_categories = categories
-    if domains := request.badv:
-        auction.blocked_domains = frozenset(map(str.lower, entries(domains)))
     if bundles := request.bapp:
         auction.blocked_bundles = frozenset(entries(bundles))
 
@@ -208,3 +214,16 @@ def _segments(data: list[Data]) -> frozenset[str]:
         found = [each for each in found if each is not None][:MAX_SEGMENTS]
     said = frozenset(found)
     return said - _UNNAMED if None in said else said
+
+
+def _categories(listed: list[str]) -> frozenset[str]:
+    return frozenset(entries(listed))
+
+
+def _domains(listed: list[str]) -> frozenset[str]:
+    return frozenset(map(str.lower, entries(listed)))
+
+
+CATEGORIES = Parts(list[str], _categories, 2048, 1024)
+DOMAINS = Parts(list[str], _domains, 2048, 2048)
+"""Lists of what a publisher blocks."""

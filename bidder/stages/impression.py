@@ -9,6 +9,8 @@ from fractions import Fraction
 from math import ceil
 from typing import Any
 
+from msgspec.structs import replace
+
 from bidder.domain import (
     MICROS,
     NO_CODES,
@@ -20,8 +22,9 @@ from bidder.domain import (
     Pod,
     Slot,
 )
-from bidder.stages.native import native_offer
-from bidder.stages.request import Banner, DurFloors, Imp, Media, Metric, Video
+from bidder.stages.native import NATIVES
+from bidder.stages.parts import Parts
+from bidder.stages.request import ABSENT, Audio, Banner, DurFloors, Imp, Media, Metric, Video
 from bidder.stages.request import Deal as DealObject
 
 USUAL_ASPECT = (16, 9)
@@ -72,22 +75,29 @@ def read_slots(impressions: list[Imp], most: int) -> list[Slot]:
     for imp in impressions[:most]:
         if (slot := _slot(imp)).multiplier > 0.0:
             slots.append(slot)  # noqa: PERF401 - a comprehension is a call: 1 % of decoding
+    for imp in impressions[most:]:
+        _slot(imp)  # whether it is typed to the letter
     if len(impressions) > 1:
         ids = [imp.id for imp in impressions]
         if len(frozenset(ids)) < len(ids):
             slots = [slot for slot in slots if ids.count(slot.id) == 1]
         parts = [offer.pod for slot in slots for offer in (slot.video, slot.audio) if offer is not None and offer.pod]
         if len(parts) > 1:
-            _close_places(parts)
+            places = [(part.id, part.place) for part in parts]
+            for slot in slots:
+                slot.video, slot.audio = _beside(places, slot.video), _beside(places, slot.audio)
     return slots
 
 
-def _close_places(parts: list[Pod]) -> None:
-    """A place that one impression of a pod stands for is open in no other."""
-    for part in parts:
-        if part.id and part.open_places:
-            beside = [other for other in parts if other.id == part.id and other is not part and other.place]
-            part.open_places = part.open_places.difference(*(PLACES.get(other.place, NO_CODES) for other in beside))
+def _beside(places: list[tuple[str, int]], offer: MediaOffer | None) -> MediaOffer | None:
+    """What is offered beside other impressions: a place that one of a pod stands for is open in no other. `places`: by
+    `podid`, of all of them. The offer itself may be another request's too, and stays as it is."""
+    if offer is None or (part := offer.pod) is None or not part.id or not part.open_places:
+        return offer
+    others = places.copy()
+    others.remove((part.id, part.place))
+    taken = [PLACES.get(place, NO_CODES) for pod, place in others if pod == part.id and place]
+    return replace(offer, pod=replace(part, open_places=part.open_places.difference(*taken)))
 
 
 def _slot(imp: Imp) -> Slot:
@@ -95,10 +105,10 @@ def _slot(imp: Imp) -> Slot:
     currency, pmp, qty, expiry_s = imp.bidfloorcur, imp.pmp, imp.qty, imp.exp
     return Slot(
         imp.id,
-        None if (banner := imp.banner) is None else _banner(banner),
-        None if (video := imp.video) is None else _media(video, video),
-        None if (audio := imp.audio) is None else _media(audio),
-        None if (native := imp.native) is None else native_offer(native),
+        None if (banner := imp.banner) is ABSENT else BANNERS[b"" + banner],
+        None if (video := imp.video) is ABSENT else VIDEOS[b"" + video],
+        None if (audio := imp.audio) is ABSENT else AUDIOS[b"" + audio],
+        None if (native := imp.native) is ABSENT else NATIVES[b"" + native],
         micros(imp.bidfloor),
         "USD" if currency is None else currency.upper(),
         _deals(pmp.deals) if pmp is not None and pmp.deals else (),
@@ -197,6 +207,10 @@ def _span(low: int | None, high: int | None) -> tuple[int, int] | None:
     return None if low is None and high is None else (low or 1, high or 1 << 30)
 
 
+def _video(video: Video) -> MediaOffer | None:
+    return _media(video, video)
+
+
 def _media(media: Media, video: Video = NO_VIDEO) -> MediaOffer | None:
     """What video and audio have in common, and the rest of `video`; None: its floors or its pod cannot be meant.
     Source: §3.2.7, §3.2.8; `protocol` and `placement` as in 2.5."""
@@ -256,3 +270,8 @@ def _pod(media: Media, video: Video) -> Pod | None:
     if pod.is_dynamic:
         pod.open_places = PLACES.get(pod.place, NO_CODES)
     return pod
+
+
+BANNERS = Parts(Banner, _banner, 4096, 512)
+VIDEOS = Parts(Video, _video, 4096, 1024)
+AUDIOS = Parts(Audio, _media, 1024, 1024)

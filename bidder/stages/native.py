@@ -7,22 +7,15 @@ same objects. Source: OpenRTB 2.6 §3.2.9, Native 1.2 §4.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import orjson
 from msgspec import ValidationError, convert
 
 from bidder.domain import NO_CODES, NOTHING, NativeAsset, NativeOffer
+from bidder.stages.parts import Parts
 from bidder.stages.request import Codes, Int, Native, Object, Texts
 from openrtb_schemas import NATIVE_REQUEST
-
-MAX_REMEMBERED = 4096
-"""Characters of a native request that is remembered; usual are 300 to 1,500."""
-
-Wants = tuple[tuple[NativeAsset, ...], str, bool, tuple[tuple[int, frozenset[int]], ...], bool]
-"""Of a native request: the assets, its version or "", whether it is wrapped, the event trackers, `privacy`."""
-
 
 # -- what is read of it, by the schema's names -------------------------------------------------------------------------
 
@@ -92,18 +85,6 @@ def _unwrapped(parsed: Any) -> Any:
 def native_offer(native: Native) -> NativeOffer | None:
     """None: its request cannot be read, or asks for no asset."""
     raw = native.request
-    if isinstance(raw, str) and len(raw) <= MAX_REMEMBERED:
-        wanted = _remembered_wants(raw)
-    else:
-        wanted = _wants(raw)
-    if wanted is None:
-        return None
-    assets, version, wrapped, trackers, privacy = wanted
-    version = version or native.ver or "1.2"
-    return NativeOffer(assets, version, wrapped, native.api or NO_CODES, native.battr or NO_CODES, trackers, privacy)
-
-
-def _wants(raw: str | dict[str, Any]) -> Wants | None:
     try:
         parsed = orjson.loads(raw) if isinstance(raw, str) else raw
         markup = read_markup(parsed)
@@ -111,13 +92,15 @@ def _wants(raw: str | dict[str, Any]) -> Wants | None:
         return None
     if not markup.assets:
         return None
-    assets = tuple([_asset(asset) for asset in markup.assets])
-    trackers = tuple([(tracker.event, tracker.methods) for tracker in markup.eventtrackers or ()])
-    return assets, markup.ver or "", "assets" not in parsed, trackers, markup.privacy == 1
-
-
-_remembered_wants = lru_cache(maxsize=1024)(_wants)
-"""A placement sends the same text each time. Its assets are shared: auctions read only."""
+    return NativeOffer(
+        tuple([_asset(asset) for asset in markup.assets]),
+        markup.ver or native.ver or "1.2",
+        "assets" not in parsed,
+        native.api or NO_CODES,
+        native.battr or NO_CODES,
+        tuple([(tracker.event, tracker.methods) for tracker in markup.eventtrackers or ()]),
+        markup.privacy == 1,
+    )
 
 
 def _asset(asset: AssetRequest) -> NativeAsset:
@@ -149,3 +132,7 @@ def _asset(asset: AssetRequest) -> NativeAsset:
             protocols=video.protocols,
         )
     return NativeAsset(number, required, "unknown")
+
+
+NATIVES = Parts(Native, native_offer, 2048, 4096)
+"""Usual are 400 to 1,700 bytes."""

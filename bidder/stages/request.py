@@ -5,19 +5,23 @@ parts and required fields always do, since they can refuse a request. A test hol
 name, field by field. Absent, null and, for hints, unreadable are None. Of an `ext` some fields are read, of any JSON
 type, but for what 2.6 has brought to a place of its own whole: it has that type here too (see `unchecked`).
 
-Sets in place of lists wherever neither order nor repeats matter: they are built while the bytes are read. This module
-is longer than others, since it is one list, a line a field.
+Sets in place of lists wherever neither order nor repeats matter: they are built while the bytes are read. What recurs
+byte for byte is left as bytes, `Raw` of what it says beside it, for `parts`. This module is longer than others, since
+it is one list, a line a field.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Raw, Struct
 
 Int = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Codes = frozenset[Int]
 Texts = frozenset[str]
+
+ABSENT = Raw()
+"""In place of bytes that are not there."""
 
 
 class Object(Struct, gc=False):
@@ -268,10 +272,10 @@ class ImpExt(Object):
 class Imp(Object):
     id: str
     metric: list[Metric] | None = None
-    banner: Banner | None = None
-    video: Video | None = None
-    audio: Audio | None = None
-    native: Native | None = None
+    banner: Annotated[Raw, Banner] = ABSENT
+    video: Annotated[Raw, Video] = ABSENT
+    audio: Annotated[Raw, Audio] = ABSENT
+    native: Annotated[Raw, Native] = ABSENT
     pmp: Pmp | None = None
     instl: Int | None = None
     tagid: str | None = None
@@ -347,9 +351,9 @@ class BidRequest(Object):
     wlang: Texts | None = None
     wlangb: Texts | None = None
     acat: Texts | None = None
-    bcat: list[str] | None = None
+    bcat: Annotated[Raw, list[str]] = ABSENT
     cattax: Int | None = None
-    badv: list[str] | None = None
+    badv: Annotated[Raw, list[str]] = ABSENT
     bapp: list[str] | None = None
     source: Source | None = None
     regs: Regs | None = None

@@ -10,15 +10,21 @@ where the schema, asked for the same fields, takes 2.7 and hands on dicts.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from json import dumps
+from typing import Any, TypeVar, get_type_hints
+
 import orjson
-from msgspec import DecodeError, convert
-from msgspec.json import Decoder
+from msgspec import DecodeError, Raw, convert
+from msgspec.json import Decoder, encode
 
 from bidder.stages import request
-from bidder.stages.request import BidRequest, Object
+from bidder.stages.request import BidRequest, Imp, Object
 from bidder.stages.unchecked import bring_into_shape
 from openrtb_schemas import BidRequest as RequestSchema
 from openrtb_schemas import Message
+
+T = TypeVar("T")
 
 
 class NotJsonError(ValueError):
@@ -43,15 +49,23 @@ SCHEMA: Message[RequestSchema] = Message(
     RequestSchema, {name: " ".join(kind.__struct_fields__) for name, kind in KINDS.items()}
 )
 
+PARTS, PARTS_OF_IMP = (
+    {name for name, kind in get_type_hints(owner).items() if kind is Raw} for owner in (BidRequest, Imp)
+)
+"""Names of what is left as bytes, for `parts`."""
+
 _decode = Decoder(BidRequest).decode
 
 
-def read(body: bytes) -> BidRequest:
-    """Raises `pydantic.ValidationError` as the schema does, and `NotJsonError`."""
+def read(body: bytes, begin: Callable[[BidRequest], T]) -> tuple[BidRequest, T]:
+    """The request and what `begin` makes of the parts that it has as bytes, which may deviate as well. Raises
+    `pydantic.ValidationError` as the schema does, and `NotJsonError`."""
     try:
-        return read_to_the_letter(body)
+        request = read_to_the_letter(body)
+        return request, begin(request)
     except (DecodeError, UnicodeDecodeError, RecursionError):
-        return read_tolerantly(body)
+        request = read_tolerantly(body)
+        return request, begin(request)
 
 
 def read_to_the_letter(body: bytes) -> BidRequest:
@@ -67,7 +81,19 @@ def read_tolerantly(body: bytes) -> BidRequest:
     if b"NaN" in body or b"Infinity" in body:
         _insist_on_json(body)
     bring_into_shape(found)
+    _write_parts(found)
     return convert(found, BidRequest)
+
+
+def _write_parts(found: Any) -> None:
+    """What `request` has as bytes is written anew, to the letter."""
+    for imp in found["imp"]:
+        if isinstance(asked := imp.get("native", {}).get("request"), dict):
+            imp["native"]["request"] = dumps(asked)  # which writes integers of any size
+        for name in PARTS_OF_IMP & imp.keys():
+            imp[name] = Raw(encode(imp[name]))
+    for name in PARTS & found.keys():
+        found[name] = Raw(encode(found[name]))
 
 
 def _insist_on_json(body: bytes) -> None:

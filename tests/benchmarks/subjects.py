@@ -18,7 +18,7 @@ from bidder.domain import Auction, Candidate, Exchange, Rates
 from bidder.inference import payload
 from bidder.inference.credentials import Credentials
 from bidder.inference.signature import Signer
-from bidder.stages.decode import decode
+from bidder.stages.decode import begin, decode
 from bidder.stages.encode import Encoder
 from bidder.stages.features import features
 from bidder.stages.price import price
@@ -83,7 +83,7 @@ def subjects() -> dict[str, Callable[[], None]]:
 
     def reading() -> None:
         for body in BODIES:
-            read(body)
+            read(body, begin)
 
     def reading_tolerantly() -> None:
         for body in BODIES:

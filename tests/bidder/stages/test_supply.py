@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bidder.domain import NoBidReason
 from bidder.stages.request import BidRequest
 from bidder.stages.supply import DEFAULT_POLICY, MAX_NODES, SupplyPolicy, refuses
-from bidder.stages.wire import read
+from bidder.stages.wire import read_tolerantly
 
 INCOMPLETE = NoBidReason.INCOMPLETE_SUPPLY_CHAIN
 BLOCKED = NoBidReason.BLOCKED_SUPPLY_CHAIN_NODE
@@ -25,7 +25,9 @@ def chain(*nodes: tuple[Any, Any], **changes: Any) -> dict[str, Any]:
 
 
 def bought_by(**request: Any) -> BidRequest:
-    return read(json.dumps({"id": "a", "imp": [{"id": "1"}], "site": {"domain": "news.example"}} | request).encode())
+    return read_tolerantly(
+        json.dumps({"id": "a", "imp": [{"id": "1"}], "site": {"domain": "news.example"}} | request).encode()
+    )
 
 
 @pytest.mark.parametrize(

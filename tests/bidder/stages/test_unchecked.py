@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bidder.stages.decode import begin
 from bidder.stages.request import EID, UID, BidRequest, SupplyChain, SupplyChainNode
 from bidder.stages.wire import read
 
@@ -15,7 +16,7 @@ UNREADABLE = SupplyChain(0, [], "")
 
 
 def request(**fields: Any) -> BidRequest:
-    return read(json.dumps({"id": "a", "imp": [{"id": "1"}]} | fields).encode())
+    return read(json.dumps({"id": "a", "imp": [{"id": "1"}]} | fields).encode(), begin)[0]
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,13 @@ from types import UnionType
 from typing import Annotated, Any, Required, Union, get_args, get_origin
 
 import pytest
-from msgspec import Meta
+from msgspec import Meta, Raw
 from msgspec.structs import fields
 from typing_extensions import get_type_hints, is_typeddict
 
 import openrtb_schemas
 from bidder.stages import wire
-from bidder.stages.request import EID, Int, SupplyChain
+from bidder.stages.request import ABSENT, EID, Int, SupplyChain
 from bidder.stages.supply import SupplyPolicy
 from bidder.stages.wire import KINDS
 from loadtest.traffic import requests
@@ -93,8 +93,12 @@ def test_a_field_has_the_type_of_the_schema(owner: str, field: Any) -> None:
         return
     schema = schema_of(owner)[field.name]
     required = get_origin(schema) is Required
-    if not required:
+    if get_origin(kind) is Annotated and get_args(kind)[0] is Raw:
+        assert field.default is ABSENT
+        kind = kind.__metadata__[0] | None
+    elif not required:
         assert field.default is None
+    if not required:
         kind = without_none(kind)
     assert field.required is required
     assert in_lists(kind) == of_schema(schema, f"{owner}.{field.name}")

@@ -29,7 +29,7 @@ from bidder.stages.markup.escaping import quoted
 from bidder.stages.markup.html import Banner
 from bidder.stages.markup.native import Native
 from bidder.stages.markup.notices import TRAIL, Notices
-from bidder.stages.markup.vast import VERSIONS, Vast, Versions
+from bidder.stages.markup.vast import VERSIONS, Vast, Versions, versions
 
 TOO_LONG, MISSING, SEAT, PRICE_MACRO, MARKUP = "too_long", "missing", "seat", "price_macro", "markup"
 
@@ -99,7 +99,7 @@ class Prepared:
         self._banner = Banner(creative, self._notices) if sent and format is BANNER else None
         wrapped = exchange.native_wrapped
         self._native = Native(creative, self._notices, wrapped=wrapped) if sent and format is NATIVE else None
-        self._versions = Versions(format, creative.spec.protocols) if format in (VIDEO, AUDIO) else None
+        self._versions = versions(format, creative.spec.protocols) if format in (VIDEO, AUDIO) else None
         self._vast: dict[tuple[int, bool], Vast] = {}  # by protocol and skippable: 14 at most
         self.refusal = self._refusal(seat)
 
@@ -151,12 +151,12 @@ class Prepared:
             fields += f',"adm":"{vast.render(offer, ids, bid_id)}"'
         return fields if "protocol" in self.exchange.omitted else f'{fields},"protocol":{protocol}'
 
-    def _played(self, slot: Slot, versions: Versions) -> tuple[MediaOffer, int, bool]:
+    def _played(self, slot: Slot, able: Versions) -> tuple[MediaOffer, int, bool]:
         """By what it is played, the VAST or DAAST version, and whether it can be skipped there."""
         spec = self.creative.spec
         offer = (slot.video if spec.format is VIDEO else slot.audio) or _ANY_MEDIA
         skippable = spec.skippable and skips(self.creative, offer)
-        return offer, versions.newest(offer.protocols), skippable
+        return offer, able.newest(offer.protocols), skippable
 
     def _without_skip_button(self, changed: dict[str, Any]) -> str:
         """The constant fields of an ad that has no skip button as it is sent."""

@@ -43,7 +43,7 @@ class Native:
         """The markup for one bid, as it stands within a JSON string. `trail`: see `notices.trail`."""
         assets: list[str] = []
         for asset in offer.assets:
-            if content := self._content(asset):
+            if content := self._image(asset) if asset.kind == "image" else self._text(asset):
                 required = r",\"required\":1" if asset.required else ""
                 assets.append(rf"{{\"id\":{asset.id}{required},{content}")
         version = offer.version if offer.version in _VERSIONS else "1.2"
@@ -56,14 +56,17 @@ class Native:
         native = rf"{{\"ver\":\"{version}\",\"assets\":[{','.join(assets)}],{ending}"
         return rf"{{\"native\":{native}}}" if offer.wrapped or self._wrapped else native
 
-    def _content(self, asset: NativeAsset) -> str:
+    def _image(self, asset: NativeAsset) -> str:
         """What follows the id in the asset's object; "": it is left out."""
+        for image, ready in self._images.get(asset.type, ()):
+            if image_fits(image, asset):
+                return ready
+        return ""
+
+    def _text(self, asset: NativeAsset) -> str:
+        """The same for what is no image. The catalog holds no video assets for native."""
         kind, type = asset.kind, asset.type
-        if kind == "image":
-            for image, ready in self._images.get(type, ()):
-                if image_fits(image, asset):
-                    return ready
-        elif kind == "title" or (kind == "data" and type):  # the catalog holds no video assets for native
+        if kind == "title" or (kind == "data" and type):
             most = asset.max_length
             for length, ready in self._texts.get(_TITLE if kind == "title" else type, ()):
                 if not most or length <= most:

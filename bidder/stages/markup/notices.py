@@ -32,11 +32,28 @@ UNMEASURED = "&m=0"
 """Added where the user's privacy signals forbid measurement: what they see and do must not be counted for them."""
 
 _AS_SPECIFIED: Mapping[str, str] = MappingProxyType({})
+_MACROS = {
+    "cur": "AUCTION_CURRENCY",
+    "seat": "AUCTION_SEAT_ID",
+    "mbr": "AUCTION_MBR",
+    "min": "AUCTION_MIN_TO_WIN",
+    "loss": "AUCTION_LOSS",
+    "multiplier": "AUCTION_MULTIPLIER",
+}
 
 
 def trail(auction: str, bid: str, imp: str) -> str:
     """The part of every query that differs between bids; the arguments are already percent-encoded."""
     return f"auction={auction}&bid={bid}&imp={imp}"
+
+
+def _parameters(macros: Mapping[str, str]) -> dict[str, str]:
+    """What the exchange alone knows, by its name in the query."""
+    spelled = {name: macros.get(macro, f"${{{macro}}}") for name, macro in _MACROS.items()}
+    return {name: f"&{name}={macro}" if macro else "" for name, macro in spelled.items()}
+
+
+_USUAL = _parameters(_AS_SPECIFIED)
 
 
 class Notices:
@@ -45,7 +62,7 @@ class Notices:
 
     `multiplier` is added to `billing` for DOOH: how many impressions one play counts for (section 7.9.4)."""
 
-    __slots__ = ("_base", "_constant", "_macros", "_price", "billing", "loss", "multiplier", "win")
+    __slots__ = ("_base", "_constant", "_price", "billing", "loss", "multiplier", "win")
 
     def __init__(
         self,
@@ -60,19 +77,13 @@ class Notices:
     ) -> None:
         self._base = url(base).rstrip("/")
         self._constant = f"&campaign={value(campaign_id)}&creative={value(creative_id)}&exchange={value(exchange)}"
-        self._macros = macros
-        price = f"&price={price_macro}" + self._parameter("cur", "AUCTION_CURRENCY")
+        told = _parameters(macros) if macros else _USUAL
+        price = f"&price={price_macro}{told['cur']}"
         self._price = price if price_in_markup else ""
-        least = self._parameter("min", "AUCTION_MIN_TO_WIN")
-        ratio = self._parameter("mbr", "AUCTION_MBR")
-        self.win = self._url("win", price + self._parameter("seat", "AUCTION_SEAT_ID") + ratio + least)
+        self.win = self._url("win", f"{price}{told['seat']}{told['mbr']}{told['min']}")
         self.billing = self._url("billing", price)
-        self.loss = self._url("loss", self._parameter("loss", "AUCTION_LOSS") + price + least)
-        self.multiplier = self._parameter("multiplier", "AUCTION_MULTIPLIER")
-
-    def _parameter(self, name: str, macro: str) -> str:
-        spelled = self._macros.get(macro, f"${{{macro}}}")
-        return f"&{name}={spelled}" if spelled else ""
+        self.loss = self._url("loss", f"{told['loss']}{price}{told['min']}")
+        self.multiplier = told["multiplier"]
 
     def _url(self, endpoint: str, rest: str = "") -> str:
         return f"{self._base}/notice/{endpoint}?{TRAIL}{self._constant}{rest}"

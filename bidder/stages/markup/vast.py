@@ -10,6 +10,7 @@ Protocol codes are those of AdCOM's creative subtypes for audio and video: 2 VAS
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from bidder.domain import AUDIO, VIDEO, BannerOffer, Companion, Creative, Format, MediaFile, MediaOffer
 from bidder.stages.markup.escaping import attribute, cdata, clean, in_json, json_parts, url
@@ -31,6 +32,11 @@ _RENDERING = {"beside": "concurrent", "end_card": "end-card"}  # of companions, 
 _STATIC = 1  # companiontype: an image
 _EVENTS = ("start", "firstQuartile", "midpoint", "thirdQuartile", "complete")
 _UNCATEGORISED = "IAB24"  # DAAST wants a category even where the campaign has none
+
+
+@lru_cache(maxsize=256)  # creatives of one catalog are able to do few different things
+def versions(format: Format, able: frozenset[int]) -> Versions:
+    return Versions(format, able)
 
 
 class Versions:
@@ -144,7 +150,7 @@ def _at_places(document: str) -> list[str]:
 
 
 def _skip_offset(seconds: int) -> str:
-    return in_json(f' skipoffset="{_clock(seconds)}"')
+    return rf" skipoffset=\"{_clock(seconds)}\""
 
 
 def _takes(place: BannerOffer, companion: Companion) -> bool:

@@ -36,6 +36,7 @@ _UNCATEGORISED = "IAB24"  # DAAST wants a category even where the campaign has n
 
 @lru_cache(maxsize=256)  # creatives of one catalog are able to do few different things
 def versions(format: Format, able: frozenset[int]) -> Versions:
+    """Those of all creatives of a format that are able to do the same."""
     return Versions(format, able)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import xml.etree.ElementTree as ET
 from dataclasses import replace
+from html import escape
 from html.parser import HTMLParser
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from hypothesis import given
@@ -61,6 +62,30 @@ def test_cdata_comes_back(text: str) -> None:
     assert "".join(ET.fromstring(f"<x>{cdata(text)}</x>").itertext()) == text
     flat = text.replace("\n", " ").replace("\t", " ")  # and white space in attributes as spaces
     assert ET.fromstring(f'<x y="{attribute(flat)}"/>').get("y") == flat
+
+
+@given(st.text(st.characters(max_codepoint=0x7F)))
+def test_what_needs_no_escape_is_found_quickly(text: str) -> None:
+    """Text that is left as it is, and text that is not, come out as the library's own quoting has it."""
+    assert url(text) == quote(text.strip(), safe="".join(INERT), errors="replace")
+    cleaned = "".join(each for each in text if each >= " " or each in "\t\n\r")
+    assert clean(text) == cleaned
+    assert attribute(text) == escape(cleaned)
+
+
+def test_marks_of_templates_are_not_taken_from_the_catalog() -> None:
+    """Where a template has a mark, ids go; control characters in a catalog are never such marks."""
+    text = "".join(map(chr, range(0x20)))
+    landing = f"https://shop.example/{text}"
+    texts: dict[str, Any] = {"id": text, "title": text, "landing_url": landing, "impression_trackers": (text,)}
+    marked = [
+        Banner(banner(html=text, **texts), None).render("the-ids"),
+        Banner(banner(preview_url=text, **texts), None).render("the-ids"),
+        Vast(replace(video(), **texts), 7, True, None, [text]).render(MediaOffer(), "the-ids", "bid-1"),
+        Vast(replace(audio(), **texts), 9, False, None, [text]).render(MediaOffer(), "the-ids", "bid-1"),
+        Native(replace(NATIVE, **texts), None).render(NativeOffer((NativeAsset(1, True, "title"),)), "the-ids"),
+    ]
+    assert not [markup for markup in marked if "the-ids" in markup]
 
 
 def test_macros_stay_readable() -> None:
@@ -480,6 +505,7 @@ ICON = {"url": "https://cdn.example/icon.jpg", "type": 1, "w": 80, "h": 80}
         (NativeAsset(7, False, "image", 3, mimes=frozenset({"image/png"})), {"img": SMALL}),
         (NativeAsset(7, False, "image", 3, min_width=400, min_height=300), {"img": LARGE}),
         (NativeAsset(7, False, "image", 1, min_width=50, min_height=50), {"img": ICON}),
+        (NativeAsset(7, False, "image", width=80, height=80), {"img": ICON}),
     ],
 )
 def test_assets_that_fit(asset: NativeAsset, expected: dict[str, Any]) -> None:

@@ -228,6 +228,10 @@ def context_values(auction: Auction, exchange: Exchange, profile: Profile | None
         hour = hour_of_week(now_s, 0)
     hour_sin, hour_cos, weekday = _CLOCK[hour]
     impressions, since_h = _history(profile, now_s) if profile else _NEVER_SEEN
+    category = None
+    for each in auction.categories:  # of two or three, as usual, `min` finds the first in three times the time
+        if category is None or each < category:
+            category = each
     return (
         hour_sin,
         hour_cos,
@@ -236,7 +240,7 @@ def context_values(auction: Auction, exchange: Exchange, profile: Profile | None
         hashes[auction.channel],
         hashes[auction.publisher_id],
         hashes[auction.bundle or auction.domain or auction.inventory_id],
-        hashes[min(auction.categories)] if auction.categories else 0.0,
+        0.0 if category is None else hashes[category],
         len(auction.categories),
         hashes[auction.content_language],
         hashes[auction.content_genre],

@@ -55,34 +55,36 @@ def one_each_is_wanted(candidates: Sequence[Candidate], auction: Auction, exchan
 def one_each(candidates: Sequence[Candidate], prices: Sequence[int], lots: list[Lot]) -> list[Lot]:
     """What `select` chooses where one bid each is wanted: the lots that have one, in their order, `best` being whose it
     is. `prices`: in micro-units, 0 = no bid. No object is made of a bid that is not chosen."""
-    has_deals, left = False, 0
-    for lot in lots:
-        has_deals |= lot.has_deals
-        left += lot.best >= 0
-    if len(lots) == 1 and not has_deals:
-        return lots if left else []
-    ranks = _ranks(candidates, prices) if has_deals else prices
+    if len(lots) == 1 and not lots[0].has_deals:
+        return [] if lots[0].best == NOBODY else lots
+    ranks, left = prices, 0
     lot_of: list[Lot] = []
     for lot in lots:
         lot_of += [lot] * (lot.end - lot.start)
-        lot.best = NOBODY
+        if lot.best != NOBODY:
+            lot.best, left = NOBODY, left + 1
+        if lot.has_deals and ranks is prices:
+            ranks = _ranks(candidates, prices)
     advertisers: set[str] = set()
     domains: set[str] = set()
     for place in sorted(range(len(ranks)), key=ranks.__getitem__, reverse=True):
         lot = lot_of[place]
-        if lot.best >= 0:
+        if lot.best != NOBODY:
             continue
-        if not left or not prices[place]:
+        if not prices[place]:
             break
         candidate = candidates[place]
-        campaign = candidate.campaign
+        campaign, deal = candidate.campaign, candidate.deal
         is_taken = campaign.advertiser_id in advertisers or not domains.isdisjoint(campaign.domains)
-        if not is_taken or candidate.is_guaranteed:
-            lot.best = place
-            left -= 1
-            advertisers.add(campaign.advertiser_id)
-            domains.update(campaign.domains)
-    return [lot for lot in lots if lot.best >= 0]
+        if is_taken and (deal is None or not deal.guaranteed):
+            continue
+        lot.best = place
+        left -= 1
+        if not left:
+            break
+        advertisers.add(campaign.advertiser_id)
+        domains.update(campaign.domains)
+    return [lot for lot in lots if lot.best != NOBODY]
 
 
 def _ranks(candidates: Sequence[Candidate], prices: Sequence[int]) -> list[int]:

@@ -11,7 +11,7 @@ Technology Laboratory, CC BY 3.0 (data/category_parents.json). Content Taxonomy 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib.resources import files
 from types import MappingProxyType
@@ -19,8 +19,7 @@ from types import MappingProxyType
 import orjson
 
 from bidder.domain import Campaign
-from bidder.stages.bitmaps import without
-from bidder.stages.tables import MAX_SET, Kept, KeptOfSets, Masks
+from bidder.stages.tables import MAX_SET, Kept, Masks
 
 CONTENT_1 = "content-1"
 """Content Taxonomy 1.0, whose ids name their parents."""
@@ -167,21 +166,18 @@ def labels_by(family: str, bits_by_category: Mapping[str, Sequence[int]]) -> tup
 class Categories:
     """Which campaigns a request's block and allow lists of categories let through."""
 
-    __slots__ = ("_allowed", "_blocked", "suitable_for_children")
+    __slots__ = ("_allowed", "_unblocked", "suitable_for_children")
 
     def __init__(self, families: Iterable[Labels], suitable_for_children: int, everyone: int) -> None:
         by_name = {labels.family: labels for labels in families}
         self.suitable_for_children = suitable_for_children
-        # Publishers send the same list again and again.
-        self._blocked = {
-            family: KeptOfSets(_blocked_in(family, by_name, everyone), KEPT_LISTS) for family in (*FAMILIES, "")
-        }
+        self._unblocked = {family: _Unblocked(family, by_name, everyone) for family in (*FAMILIES, "")}
         self._allowed: Kept[_Listed, int] = Kept(partial(_allowed, by_name), KEPT_LISTS)
 
-    def blocked(self, taxonomy: int, blocked: frozenset[str]) -> int:
-        """The campaigns without a label in the block list's family, or with one in it or below. `blocked` holds
+    def unblocked(self, taxonomy: int, blocked: frozenset[str]) -> int:
+        """The campaigns that have a label in the block list's family, and none in it or below. `blocked` holds
         something."""
-        return self._blocked[FAMILY_OF.get(taxonomy, "")][blocked]
+        return self._unblocked[_FAMILY_OF.get(taxonomy, "")].by(blocked)
 
     def allowed(self, taxonomy: int, allowed: frozenset[str]) -> int:
         """The campaigns whose categories, in the list's family, all are on it, or below. `allowed` is not empty."""
@@ -189,25 +185,32 @@ class Categories:
         return kept.make((taxonomy, allowed)) if len(allowed) > MAX_SET else kept[taxonomy, allowed]
 
 
-def _blocked_in(stated: str, families: Mapping[str, Labels], everyone: int) -> Callable[[frozenset[str]], int]:
-    """Whom a block list in a family blocks. Each of its categories blocks the unlabelled, and most nobody else."""
-    unlabelled = without(everyone, families[stated].labelled) if stated in families else everyone
+class _Unblocked:
+    """Whom block lists in one family let through. Each of their categories blocks the unlabelled, and most nobody
+    else."""
 
-    def blocked_by(category: str) -> int:
-        blocked = without(everyone, _not_blocked_by(families, stated, category))
-        return unlabelled if blocked == unlabelled else blocked
+    __slots__ = ("_harmless", "_kept", "_labelled")
 
-    by_category: Kept[str, int] = Kept(blocked_by, KEPT_CATEGORIES)
+    def __init__(self, stated: str, families: Mapping[str, Labels], everyone: int) -> None:
+        self._labelled = families[stated].labelled if stated in families else 0
+        self._kept: Kept[str, int] = Kept(
+            lambda category: everyone & _not_blocked_by(families, stated, category), KEPT_CATEGORIES
+        )
+        self._harmless: set[str] = set()
 
-    def blocked(categories: frozenset[str]) -> int:
-        mask = unlabelled
-        for category in categories:
-            blocked = by_category[category]
-            if blocked is not unlabelled:
-                mask |= blocked
+    def by(self, categories: frozenset[str]) -> int:
+        mask = labelled = self._labelled
+        for category in categories.difference(self._harmless):
+            unblocked = self._kept[category]
+            if unblocked == labelled:
+                self._keep(category)
+            mask &= unblocked
         return mask
 
-    return blocked
+    def _keep(self, harmless: str) -> None:
+        if len(self._harmless) >= KEPT_CATEGORIES:
+            self._harmless.clear()
+        self._harmless.add(harmless)
 
 
 def _not_blocked_by(families: Mapping[str, Labels], stated: str, category: str) -> int:

@@ -1,4 +1,4 @@
-"""Advertisers by domain: how a domain is compared, and which campaigns a request's `badv` blocks.
+"""Advertisers by domain: how a domain is compared, and which advertisers a request's `badv` blocks.
 
 The rule kept here: a domain is the same in every spelling (capitals, "www.", a scheme, a path, a port, a trailing dot,
 letters beyond ASCII), and blocking it blocks all that is below it. Source: OpenRTB 2.6 §3.2.1 (badv).
@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from bidder.domain import Campaign
-from bidder.stages.tables import KeptOfSets, Masks
+from bidder.domain import NOTHING, Campaign
+from bidder.stages.tables import Table
 
-MAX_KEPT = 512
-"""Domains of a list that is remembered between requests."""
+MAX_KEPT = 1 << 15
+"""Domains that are remembered to be nobody's."""
 
-KEPT_LISTS = 128
+LONGEST = 255
+"""Characters of a domain that is remembered; DNS has none of more."""
 
 
 def bare_domain(text: str) -> str:
@@ -56,22 +57,31 @@ def _names(domains: tuple[str, ...]) -> frozenset[str]:
 
 
 class Advertisers:
-    """The campaigns by advertiser domain."""
+    """The advertisers of a catalog by domain, as values of a table."""
 
-    __slots__ = ("_kept",)
+    __slots__ = ("_nobody", "_table")
 
-    def __init__(self, by_name: Masks) -> None:
-        def blocked(domains: frozenset[str]) -> int:
-            mask = by_name.any_of_many(domains)
-            return mask if _plain(domains) else mask | by_name.any_of_many(map(bare_domain, domains))
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        # Publishers block the same domains again and again, and hardly one is an advertiser's here.
+        self._nobody: set[str] = set()
 
-        self._kept: KeptOfSets[int] = KeptOfSets(blocked, KEPT_LISTS, MAX_KEPT)
+    def blocked(self, domains: frozenset[str]) -> frozenset[str]:
+        """The names of those that `domains` block, each for all at or below it. `domains`: as the request spells them,
+        but in lower case."""
+        asked = domains.difference(self._nobody)
+        if not asked:
+            return NOTHING
+        bare = dict.fromkeys(asked, "") if _plain(asked) else {domain: bare_domain(domain) for domain in asked}
+        named = frozenset(self._table.those_named([*bare, *bare.values()]))
+        self._keep([domain for domain, name in bare.items() if domain not in named and name not in named])
+        return named
 
-    def blocked(self, domains: frozenset[str]) -> int:
-        """The campaigns that advertise for one of `domains`, or for one below it. `domains`: as the request spells
-        them, but in lower case."""
-        # A publisher's list is the same in all its requests, and may be long.
-        return self._kept[domains]
+    def _keep(self, nobody: list[str]) -> None:
+        """Remembers domains that block nobody."""
+        if len(self._nobody) + len(nobody) > MAX_KEPT:
+            self._nobody.clear()
+        self._nobody.update([domain for domain in nobody[:MAX_KEPT] if len(domain) <= LONGEST])
 
 
 def _plain(domains: frozenset[str]) -> bool:

@@ -48,6 +48,7 @@ class Parts:
         self.figures = sections["circles"]
         self.places = self.table("id")
         self.floors = Floors(self.table("maximum"))
+        self.advertisers = Advertisers(self.table("advertiser"))
 
     def table(self, name: str) -> Table:
         table = self._tables.get(name)
@@ -100,7 +101,8 @@ class Shard:
         )
         self.positions = masks("position")
         self._positions: Kept[int, int] = Kept(self.positions.of, KEPT_SLOTS)
-        self.advertisers = Advertisers(masks("advertiser"))
+        self.advertisers = parts.advertisers
+        self._by_advertiser: Kept[str, int] = Kept(masks("advertiser").of, self.limit)
         self.by_bundle = masks("advertised app")
         labels = [
             Labels(family, masks(f"own {family}"), masks(f"below {family}"), masks(f"labelled {family}").of("yes"))
@@ -152,9 +154,10 @@ class Shard:
         if auction.coppa:
             mask &= self.ad_categories.suitable_for_children
         if auction.blocked_categories:
-            mask = without(mask, self.ad_categories.blocked(auction.category_taxonomy, auction.blocked_categories))
+            mask &= self.ad_categories.unblocked(auction.category_taxonomy, auction.blocked_categories)
         if auction.blocked_domains:
-            mask = without(mask, self.advertisers.blocked(auction.blocked_domains))
+            for name in self.advertisers.blocked(auction.blocked_domains):
+                mask = without(mask, self._by_advertiser[name])
         if auction.blocked_bundles:
             mask = without(mask, self.by_bundle.any_of_many(map(app_id, auction.blocked_bundles)))
         if auction.blocked_seats:

@@ -84,11 +84,10 @@ def explain_targeting(opened: Open, profile: Profile | None, per_slot: int) -> I
         floor = None if priced_by_duration(slot) else index.floors.of(slot, opened.rates)
         for shard, request in zip(index.shards, asked, strict=True):
             chosen = mask_of(bit for place in places if 0 <= (bit := place - shard.start) < shard.count)
-            having, fitting = shard.fitting(asked_of_slot)
             fold = _Fold(tally, shard, chosen)
             fold.by("request", *request)
             fold.by("slot", _slot_steps(shard, slot), shard.offered(asked_of_slot))
-            fold.by("creative", _creative_steps(shard, slot), having)
+            fold.by("creative", _creative_steps(shard, slot), shard.having[asked_of_slot.specs])
             if floor is not None:  # a deal may have a floor of its own
                 fold.by(
                     "campaign",
@@ -96,7 +95,7 @@ def explain_targeting(opened: Open, profile: Profile | None, per_slot: int) -> I
                     shard.maxima.paying(floor[0]) | shard.with_deal([deal.id for deal in slot.deals]),
                     FLOOR,
                 )
-            walk.over(fold, fitting)
+            walk.over(fold, index.specs.numbers[asked_of_slot.specs])
         shown = {"slot": slot.id, "campaigns": len(index.campaigns)}
         yield shown | {"eliminated": tally.rows(), "candidates": candidates}
 

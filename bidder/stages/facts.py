@@ -7,17 +7,16 @@ The rule kept here: computed once, a request's once a request and a slot's once 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from operator import attrgetter
 from typing import Any
 
 from msgspec import Struct
 
-from bidder.domain import NOTHING, PLACES_IN_POD, Auction, Exchange, MediaOffer, Pod, Profile, Slot
+from bidder.domain import PLACES_IN_POD, SLOT_ATTRIBUTES, Auction, Exchange, MediaOffer, Pod, Profile, Slot
 from bidder.stages.domains import and_above, app_id, bare_domain
 from bidder.stages.specs import Specs
 
 VIEWABLE = 0.5
-PRE_ROLL, GENERIC_MID_ROLL, GENERIC_POST_ROLL = 0, -1, -2  # startdelay; above 0: mid-roll, so many seconds in
+PRE_ROLL, GENERIC_MID_ROLL, GENERIC_POST_ROLL, MID_ROLL = 0, -1, -2, 1  # startdelay; above 0: so many seconds in
 IN_STREAM = 1  # plcmt, and 2.5's placement
 FIRST, LAST = 1, -1  # of podseq and slotinpod
 HOURS_A_WEEK = 168
@@ -63,21 +62,16 @@ GROUPS: tuple[Callable[..., Named], ...] = (_inventory, _place, _device, _connec
 """Facts that come together in traffic, and are looked up together: sixteen dimensions are five masks, of which a
 request that is like others needs no further. Of each group: what its facts are, by name."""
 
-_inventory_of = attrgetter("channel", "inventory_id", "domain", "bundle", "publisher_id")
-_place_of = attrgetter("country", "region", "metro", "city", "zip")
-_device_of = attrgetter("device_type", "os", "os_version")
-_connection_of = attrgetter("connection_type", "carrier", "language")
-
 
 class Facts(Struct, gc=False):
     """What targeting asks of a request, computed once. "" and 0 mean unknown. `groups`: in the order of `GROUPS`;
-    `attributes`: those of `SLOT_ATTRIBUTES` that all slots of the request have."""
+    `attributes`: those that all slots of the request have."""
 
     groups: tuple[Group, ...]
     segments: frozenset[str]
     auction: Auction
     exchange: Exchange
-    attributes: list[str]
+    attributes: int
     profile_known: bool
 
     def named(self) -> Named:
@@ -94,10 +88,10 @@ class Facts(Struct, gc=False):
 
 def facts_of(auction: Auction, exchange: Exchange, profile: Profile | None, now_s: float) -> Facts:
     groups = (
-        _inventory_of(auction),
-        _place_of(auction),
-        _device_of(auction),
-        _connection_of(auction),
+        (auction.channel, auction.inventory_id, auction.domain, auction.bundle, auction.publisher_id),
+        (auction.country, auction.region, auction.metro, auction.city, auction.zip),
+        (auction.device_type, auction.os, auction.os_version),
+        (auction.connection_type, auction.carrier, auction.language),
         (exchange.name, hour_of_week(now_s, auction.utc_offset_min)),
     )
     segments = auction.segments | profile.segments if profile else auction.segments
@@ -165,8 +159,31 @@ _WANTED: Mapping[str, Callable[[Values], Values]] = {
 }
 
 
-Attributes = tuple[tuple[str, ...], frozenset[str]]
-"""Of `SLOT_ATTRIBUTES`: those that a slot has, and those that it has if a bid asks for them."""
+ATTRIBUTES: Mapping[str, int] = {name: 1 << number for number, name in enumerate(SLOT_ATTRIBUTES)}
+"""A bit for each attribute of a slot."""
+
+_INTERSTITIAL, _REWARDED, _SECURE = (ATTRIBUTES[name] for name in ("interstitial", "rewarded", "secure"))
+_VIEWABLE, _DEAL, _SKIPPABLE = (ATTRIBUTES[name] for name in ("viewable", "deal", "skippable"))
+_IN_STREAM, _KNOWN_USER = (ATTRIBUTES[name] for name in ("in_stream", "known_user"))
+_CHILD_DIRECTED, _ALL_IMPRESSIONS = (ATTRIBUTES[name] for name in ("child_directed", "all_impressions"))
+_BY_DELAY = {
+    delay_s: ATTRIBUTES[name]
+    for delay_s, name in (
+        (PRE_ROLL, "pre_roll"),
+        (MID_ROLL, "mid_roll"),
+        (GENERIC_MID_ROLL, "mid_roll"),
+        (GENERIC_POST_ROLL, "post_roll"),
+    )
+}
+_BY_ORDER = {FIRST: ATTRIBUTES["first_pod"], LAST: ATTRIBUTES["last_pod"]}
+_BY_PLACE = {place: ATTRIBUTES[name] for name, place in PLACES_IN_POD.items()}
+
+Terms = tuple[int, int, int]
+"""What campaigns ask of a slot: bits of `ATTRIBUTES` that it has, of those that it has if a bid asks for them, and a
+bit for each position of its offers that is one of AdCOM's."""
+
+POSITION_BITS = {position: 1 << position for position in range(16)}
+"""More than AdCOM has; a position beyond is unknown."""
 
 
 class SlotFacts(Struct, gc=False):
@@ -174,68 +191,69 @@ class SlotFacts(Struct, gc=False):
 
     slot: Slot
     specs: int
-    attributes: Attributes
+    terms: Terms
 
 
 def slot_facts(slot: Slot, facts: Facts, specs: Specs) -> SlotFacts:
     exchange = facts.exchange
     taken = specs.taken(slot, facts.auction.allowed_languages, exchange.strict_banner_size)
-    media = slot.video or slot.audio
-    to_ask_for = NOTHING
+    to_ask_for = positions = 0
+    if (banner := slot.banner) is not None:
+        positions = POSITION_BITS.get(banner.position, 0)
+    if (video := slot.video) is not None:
+        positions |= POSITION_BITS.get(video.position, 0)
+    if (audio := slot.audio) is not None:
+        positions |= POSITION_BITS.get(audio.position, 0)
+    media = video or audio
     if media is not None and media.pod is not None and slot.is_pod and exchange.hears_places:
         to_ask_for = _places_to_ask_for(media.pod)
-    return SlotFacts(slot, taken, (slot_attributes(slot, facts), to_ask_for))
+    return SlotFacts(slot, taken, (slot_attributes(slot, facts), to_ask_for, positions))
 
 
-def slot_attributes(slot: Slot, facts: Facts) -> tuple[str, ...]:
-    """Which of `SLOT_ATTRIBUTES` this slot has, always in one order."""
-    present = list(facts.attributes)
+def slot_attributes(slot: Slot, facts: Facts) -> int:
+    """Which of `ATTRIBUTES` this slot has."""
+    present = facts.attributes
     if slot.interstitial:
-        present.append("interstitial")
+        present |= _INTERSTITIAL
     if slot.rewarded:
-        present.append("rewarded")
+        present |= _REWARDED
     if slot.secure:
-        present.append("secure")
+        present |= _SECURE
     if slot.viewability >= VIEWABLE:
-        present.append("viewable")
+        present |= _VIEWABLE
     if slot.deals:
-        present.append("deal")
+        present |= _DEAL
     media = slot.video or slot.audio
-    if media is not None:
-        _add_media_attributes(present, media)
-    return tuple(present)
+    return present if media is None else present | _media_attributes(media)
 
 
-def _request_attributes(auction: Auction) -> list[str]:
+def _request_attributes(auction: Auction) -> int:
     """Those that all its slots have."""
-    present = []
+    present = 0
     if auction.coppa:
-        present.append("child_directed")
+        present |= _CHILD_DIRECTED
     if auction.all_impressions:
-        present.append("all_impressions")
+        present |= _ALL_IMPRESSIONS
     if auction.profile_keys:
-        present.append("known_user")
+        present |= _KNOWN_USER
     return present
 
 
-def _add_media_attributes(present: list[str], media: MediaOffer) -> None:
+def _media_attributes(media: MediaOffer) -> int:
+    present = 0
     if media.skippable:
-        present.append("skippable")
+        present |= _SKIPPABLE
     if media.placement == IN_STREAM:
-        present.append("in_stream")
-    delay_s = media.start_delay_s
-    if delay_s is not None:
-        if delay_s > 0 or delay_s == GENERIC_MID_ROLL:
-            present.append("mid_roll")
-        elif delay_s in (PRE_ROLL, GENERIC_POST_ROLL):
-            present.append("pre_roll" if delay_s == PRE_ROLL else "post_roll")
+        present |= _IN_STREAM
+    if (delay_s := media.start_delay_s) is not None:
+        present |= _BY_DELAY.get(min(delay_s, MID_ROLL), 0)
     if (pod := media.pod) is not None:
-        if pod.order in (FIRST, LAST):
-            present.append("first_pod" if pod.order == FIRST else "last_pod")
-        if pod.place in (FIRST, LAST) and not pod.is_dynamic:
-            present.append("first_in_pod" if pod.place == FIRST else "last_in_pod")
+        present |= _BY_ORDER.get(pod.order, 0)
+        if not pod.is_dynamic:
+            present |= _BY_PLACE.get(pod.place, 0)
+    return present
 
 
-def _places_to_ask_for(pod: Pod) -> frozenset[str]:
+def _places_to_ask_for(pod: Pod) -> int:
     """Of a dynamic pod: a bid may be for its first or last place alone (section 7.6)."""
-    return frozenset([name for name, place in PLACES_IN_POD.items() if place in pod.open_places])
+    return sum([flag for place, flag in _BY_PLACE.items() if place in pod.open_places])

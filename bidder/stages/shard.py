@@ -13,14 +13,14 @@ from typing import Any
 
 import orjson
 
-from bidder.domain import CreativeSpec, Slot
+from bidder.domain import CreativeSpec
 from bidder.domain.records import Codec
 from bidder.stages.bitmaps import bits_of, without
 from bidder.stages.categories import FAMILIES, Categories, Labels
 from bidder.stages.circles import Circles
 from bidder.stages.compiled import AVOIDED, INCLUDED
 from bidder.stages.domains import Advertisers, app_id
-from bidder.stages.facts import GROUPS, Attributes, Facts, Group, Named, SlotFacts, Values, unwanted, wanted
+from bidder.stages.facts import ATTRIBUTES, GROUPS, Facts, Group, Named, SlotFacts, Terms, Values, unwanted, wanted
 from bidder.stages.maxima import Floors, Maxima
 from bidder.stages.specs import Specs
 from bidder.stages.tables import Kept, KeptOfSets, Masks, Sections, Table
@@ -29,7 +29,7 @@ from bidder.stages.versions import Versions
 KEPT_BYTES = 1 << 19
 """Of masks kept for one dimension of one shard, by value and by set of values; twice that at most."""
 
-KEPT_SLOTS = 256
+KEPT_TERMS = 512
 MANY = frozenset({"segments", "categories"})
 """Dimensions in which a request has many values, most of them unknown here, and ever other ones together."""
 
@@ -56,6 +56,13 @@ class Parts:
             table = self._tables[name] = Table(self._sections[f"table {name}"])
         return table
 
+    def named_segments(self, segments: frozenset[str]) -> frozenset[str]:
+        """Of a user's segments those that campaigns name: one in ten, and often the same together."""
+        if not segments:
+            return segments
+        asked_for, avoided = self.table("in segments"), self.table("not segments")
+        return frozenset([*asked_for.those_named(segments), *avoided.those_named(segments)])
+
     def masks(self, name: str, start: int, end: int) -> Masks:
         anywhere = 0
         if (bits := self._sections.get(f"open {name}")) is not None:
@@ -79,10 +86,10 @@ class Shard:
         lowest = masks("version")
         self.versions = versions = Versions(masks("system"), lowest, parts.thresholds, everyone, lowest.anywhere)
         dimensions = {name: self._taking(name) for name in {*self.included, *self.avoided}}
-        self._segments = dimensions.pop("segments", None)
-        self._venues, self._categories = [
+        self._named_segments = parts.named_segments
+        self._segments, self._venues, self._categories = [
             None if (taking := dimensions.pop(name, None)) is None else KeptOfSets(taking, self.limit)
-            for name in ("venues", "categories")
+            for name in ("segments", "venues", "categories")
         ]
         one_by_one: dict[str, Kept[Any, int]] = {name: Kept(make, self.limit) for name, make in dimensions.items()}
         if versions:
@@ -96,11 +103,8 @@ class Shard:
         self.without_deal, self.deals.anywhere = self.deals.anywhere, 0
         self._deals = Kept(self.deals.of, self.limit)
         self.requiring, self.refusing = dict(masks("requires").each()), dict(masks("refuses").each())
-        self._attributes: Kept[Attributes, int] = Kept(
-            _with_attributes(self.everyone, self.requiring, self.refusing), KEPT_SLOTS
-        )
         self.positions = masks("position")
-        self._positions: Kept[int, int] = Kept(self.positions.of, KEPT_SLOTS)
+        self._terms: Kept[Terms, int] = Kept(_with_terms(self.positions, self.requiring, self.refusing), KEPT_TERMS)
         self.advertisers = parts.advertisers
         self._by_advertiser: Kept[str, int] = Kept(masks("advertiser").of, self.limit)
         self.by_bundle = masks("advertised app")
@@ -141,7 +145,7 @@ class Shard:
         if self._venues is not None:
             mask &= self._venues[auction.venue_types]
         if self._segments is not None:
-            mask &= self._segments(facts.segments)
+            mask &= self._segments[self._named_segments(facts.segments)]
         if self.circles:
             mask &= self.circles.of(auction.latitude, auction.longitude)
         return mask and self._allowed(mask, facts)
@@ -169,33 +173,18 @@ class Shard:
         own = [seat for seat in listed if seat not in names]
         return self.by_seat.any_of_many([*own, *(seat for seat, name in names.items() if name in listed)])
 
+    def taking(self, asked: SlotFacts) -> int:
+        """The campaigns that take the slot and have a creative for it."""
+        mask = self.having[asked.specs]
+        return mask and mask & self.offered(asked)
+
     def offered(self, asked: SlotFacts) -> int:
         """The campaigns that take the slot's deals, position and attributes."""
         slot = asked.slot
         mask = 0 if slot.private else self.without_deal
         if slot.deals:
             mask |= self.with_deal([deal.id for deal in slot.deals])
-        if self.positions:
-            mask &= self._positioned(slot)
-        if self.requiring or self.refusing:
-            mask &= self._attributes[asked.attributes]
-        return mask
-
-    def _positioned(self, slot: Slot) -> int:
-        """The campaigns that take the position of one of its offers."""
-        mask, positions = self.positions.anywhere, self._positions
-        if (offer := slot.banner) is not None:
-            mask = positions[offer.position]
-        if (media := slot.video) is not None:
-            mask |= positions[media.position]
-        if (media := slot.audio) is not None:
-            mask |= positions[media.position]
-        return mask
-
-    def taking(self, asked: SlotFacts) -> tuple[int, frozenset[int]]:
-        """The campaigns that take the slot and have a creative for it; and the numbers of the specs that it takes."""
-        mask, numbers = self.fitting(asked)
-        return mask and mask & self.offered(asked), numbers
+        return mask & self._terms[asked.terms]
 
     def with_deal(self, deal_ids: Iterable[str]) -> int:
         """The campaigns that bid with one of these deals."""
@@ -204,24 +193,22 @@ class Shard:
             mask |= self._deals[deal_id]
         return mask
 
-    def fitting(self, asked: SlotFacts) -> tuple[int, frozenset[int]]:
-        """The campaigns with a creative that the slot takes, and the numbers of the specs that it takes."""
-        return self.having[asked.specs], self.specs.numbers[asked.specs]
 
+def _with_terms(positions: Masks, requiring: Mapping[str, int], refusing: Mapping[str, int]) -> Callable[[Terms], int]:
+    """Who takes a slot with these terms."""
+    anywhere, at = positions.anywhere, {1 << int(position): campaigns for position, campaigns in positions.each()}
 
-def _with_attributes(
-    everyone: int, requiring: Mapping[str, int], refusing: Mapping[str, int]
-) -> Callable[[Attributes], int]:
-    """Who takes a slot with these attributes."""
-
-    def taking(attributes: Attributes) -> int:
-        present, to_ask_for = attributes
-        mask = everyone
+    def taking(terms: Terms) -> int:
+        present, to_ask_for, places = terms
+        mask = anywhere
+        for position, campaigns in at.items():
+            if places & position:
+                mask |= campaigns
         for name, campaigns in refusing.items():
-            if name in present:
+            if present & ATTRIBUTES[name]:
                 mask = without(mask, campaigns)
         for name, campaigns in requiring.items():
-            if name not in present and name not in to_ask_for:
+            if not (present | to_ask_for) & ATTRIBUTES[name]:
                 mask = without(mask, campaigns)
         return mask
 

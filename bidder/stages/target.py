@@ -339,7 +339,7 @@ class _Search:
             if not mask:
                 continue
             if number not in self._offered:
-                self._offered[number] = shard.taking(self._asked)[0]
+                self._offered[number] = shard.taking(self._asked)
             mask &= self._offered[number]
             if deal_ids is None and floor is not None:
                 mask = mask and mask & shard.maxima.paying(floor[0])

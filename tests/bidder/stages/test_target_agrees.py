@@ -32,7 +32,7 @@ from bidder.domain import (
 )
 from bidder.stages.categories import FAMILY_OF, lineage, unsuitable_for_children
 from bidder.stages.domains import and_above, app_id, bare_domain
-from bidder.stages.facts import facts_of, hour_of_week, slot_attributes
+from bidder.stages.facts import ATTRIBUTES, facts_of, hour_of_week, slot_attributes
 from bidder.stages.fit import has_playable_file
 from bidder.stages.floors import floor_of, reachable
 from bidder.stages.languages import ranges_over
@@ -138,7 +138,8 @@ def expected(
     found = []
     for slot in auction.slots:
         facts = facts_of(auction, EXCHANGE, profile, NOW_S)
-        present = frozenset(slot_attributes(slot, facts))
+        attributes = slot_attributes(slot, facts)
+        present = frozenset([name for name, bit in ATTRIBUTES.items() if attributes & bit])
         offer = slot.banner or slot.video or slot.audio
         with_deal, without = [], []
         for campaign in campaigns:

@@ -75,18 +75,27 @@ def read_slots(impressions: list[Imp], most: int) -> list[Slot]:
     for imp in impressions[:most]:
         if (slot := _slot(imp)).multiplier > 0.0:
             slots.append(slot)  # noqa: PERF401 - a comprehension is a call: 1 % of decoding
-    for imp in impressions[most:]:
-        _slot(imp)  # whether it is typed to the letter
     if len(impressions) > 1:
-        ids = [imp.id for imp in impressions]
-        if len(frozenset(ids)) < len(ids):
+        for imp in impressions[most:]:
+            _slot(imp)  # whether it is typed to the letter
+        if len({imp.id for imp in impressions}) < len(impressions):
+            ids = [imp.id for imp in impressions]
             slots = [slot for slot in slots if ids.count(slot.id) == 1]
-        parts = [offer.pod for slot in slots for offer in (slot.video, slot.audio) if offer is not None and offer.pod]
-        if len(parts) > 1:
-            places = [(part.id, part.place) for part in parts]
-            for slot in slots:
-                slot.video, slot.audio = _beside(places, slot.video), _beside(places, slot.audio)
+        _close_places(slots)
     return slots
+
+
+def _close_places(slots: list[Slot]) -> None:
+    """A place that one impression of a pod stands for is open in no other."""
+    places = []
+    for slot in slots:
+        if (video := slot.video) is not None and (part := video.pod) is not None:
+            places.append((part.id, part.place))
+        if (audio := slot.audio) is not None and (part := audio.pod) is not None:
+            places.append((part.id, part.place))
+    if len(places) > 1:
+        for slot in slots:
+            slot.video, slot.audio = _beside(places, slot.video), _beside(places, slot.audio)
 
 
 def _beside(places: list[tuple[str, int]], offer: MediaOffer | None) -> MediaOffer | None:
@@ -125,8 +134,11 @@ def _slot(imp: Imp) -> Slot:
 
 def _viewability(metrics: list[Metric]) -> float:
     """The last one counts; -1: there is none."""
-    found = [metric.value for metric in metrics if metric.type == "viewability"]
-    return found[-1] if found else -1.0
+    found = -1.0
+    for metric in metrics:
+        if metric.type == "viewability":
+            found = metric.value
+    return found
 
 
 def _rewarded_by_prebid(prebid: Any) -> bool:

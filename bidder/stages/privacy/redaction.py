@@ -79,11 +79,13 @@ def _remove(request: BidRequest, forbidden: int) -> None:
         _drop_queries(request.site)
     if forbidden & Forbidden.TRAITS:
         _drop(user, _USER_TRAITS)
-        _drop(user.ext if user is not None else None, _EXT_TRAITS)
+        if _EXT_TRAITS and user is not None:
+            _drop(user.ext, _EXT_TRAITS)
     if forbidden & Forbidden.POSITION:
-        for owner in (user, device):
-            if owner is not None and owner.geo is not None:
-                _coarsen(owner.geo)
+        if user is not None and user.geo is not None:
+            _coarsen(user.geo)
+        if device is not None and device.geo is not None:
+            _coarsen(device.geo)
 
 
 def _drop(source: Object | None, names: tuple[str, ...]) -> None:
@@ -103,7 +105,8 @@ def _coarsen(geo: Geo) -> None:
 def _drop_queries(site: Site | None) -> None:
     """What people typed, and parts of addresses in which identifiers travel."""
     if site is not None:
-        _drop(site, _TYPED)
+        for name in _TYPED:
+            setattr(site, name, None)
         for name in _ADDRESSES:
             if (address := getattr(site, name)) is not None:
                 setattr(site, name, address.partition("?")[0].partition("#")[0])

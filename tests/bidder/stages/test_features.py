@@ -114,7 +114,9 @@ def test_csv_and_binary_rows_hold_the_same_numbers(exchange: Exchange, rates: Ra
 
 
 @pytest.mark.parametrize("deal", [None, Deal("d")])
-@pytest.mark.parametrize("profile", [None, Profile(), Profile(campaign_impressions={"c-1": 3})])
+@pytest.mark.parametrize(
+    "profile", [None, Profile(), *(Profile(campaign_impressions={f"c-{n}": n + 1}) for n in (1, 2))]
+)
 def test_what_is_kept_of_a_row_changes_nothing(
     exchange: Exchange, rates: Rates, make_campaign: Make, deal: Deal | None, profile: Profile | None
 ) -> None:

@@ -71,6 +71,13 @@ def test_a_score_that_is_no_probability_earns_no_bid(
     assert price([candidate()], [score], Auction("a", []), exchange, rates).bids == []
 
 
+@pytest.mark.parametrize("scores", [[], [0.1, 0.1]])
+def test_each_candidate_has_a_score(candidate: Make, exchange: Exchange, rates: Rates, scores: list[float]) -> None:
+    """Those of other rows are not taken for its own."""
+    with pytest.raises(ValueError, match=f"{len(scores)} scores for 1 candidates"):
+        price([candidate()], scores, Auction("a", []), exchange, rates)
+
+
 def test_a_bid_at_the_floor_stands_and_one_micro_below_does_not(
     candidate: Make, exchange: Exchange, rates: Rates
 ) -> None:

@@ -29,7 +29,7 @@ from bidder.stages.markup.escaping import quoted
 from bidder.stages.markup.html import Banner
 from bidder.stages.markup.native import Native
 from bidder.stages.markup.notices import TRAIL, Notices
-from bidder.stages.markup.vast import VERSIONS, Vast, Versions, versions
+from bidder.stages.markup.vast import DAAST, VERSIONS, Files, Vast, Versions, versions
 
 TOO_LONG, MISSING, SEAT, PRICE_MACRO, MARKUP = "too_long", "missing", "seat", "price_macro", "markup"
 
@@ -59,8 +59,8 @@ class Prepared:
     as JSON has it in a seatbid."""
 
     __slots__ = (
-        *("_banner", "_expiry_s", "_fields", "_in_bid", "_native", "_notices", "_says_expiry", "_unskippable", "_vast"),
-        "_versions",
+        *("_banner", "_expiry_s", "_fields", "_files", "_in_bid", "_native", "_notices", "_says_expiry"),
+        *("_unskippable", "_vast", "_versions"),
         *("campaign", "categories_differ", "constant", "creative", "exact", "exchange", "expiry", "fetched", "limits"),
         *("notices", "refusal", "says_taxonomy", "seat"),
     )
@@ -100,6 +100,7 @@ class Prepared:
         wrapped = exchange.native_wrapped
         self._native = Native(creative, self._notices, wrapped=wrapped) if sent and format is NATIVE else None
         self._versions = versions(format, creative.spec.protocols) if format in (VIDEO, AUDIO) else None
+        self._files: Files | None = None
         self._vast: dict[tuple[int, bool], Vast] = {}  # by protocol and skippable: 14 at most
         self.refusal = self._refusal(seat)
 
@@ -186,7 +187,10 @@ class Prepared:
     def _version(self, protocol: int, skippable: bool) -> Vast:
         vast = self._vast.get((protocol, skippable))
         if vast is None:
-            vast = Vast(self.creative, protocol, skippable, self._notices, self.campaign.categories)
+            files = None
+            if protocol != DAAST:
+                files = self._files = self._files or Files(self.creative, protocol)
+            vast = Vast(self.creative, protocol, skippable, self._notices, self.campaign.categories, files)
             self._vast[protocol, skippable] = vast
         return vast
 

@@ -64,12 +64,43 @@ class Versions:
         return self._usual
 
 
+class Files:
+    """The media files of one creative, as they stand in its document. All versions of VAST have the same."""
+
+    __slots__ = ("_each", "_every")
+
+    def __init__(self, creative: Creative, protocol: int) -> None:
+        self._each = [
+            (file.mime, file.delivery, file.bitrate_kbps, in_json(_media_file(creative, file, protocol)))
+            for file in creative.media
+        ]
+        self._every = "".join([xml for _, _, _, xml in self._each])
+
+    def taken(self, offer: MediaOffer) -> str:
+        """Those that the player takes: MIME type, delivery and bitrate (sections 3.2.7, 3.2.8). Where no file meets all
+        of them, every file is sent: the player chooses."""
+        if len(self._each) < 2:
+            return self._every
+        mimes, delivery = offer.mimes, offer.delivery
+        least, most = offer.min_bitrate_kbps, offer.max_bitrate_kbps
+        sent = ""
+        for mime, delivered, bitrate_kbps, xml in self._each:
+            if (
+                (not mimes or mime in mimes)
+                and (not delivery or delivered in delivery)
+                and (not least or bitrate_kbps >= least)
+                and (not most or bitrate_kbps <= most)
+            ):
+                sent += xml
+        return sent or self._every
+
+
 class Vast:
     """The document for one creative in one version, ready but for the files that the player takes, the time of skipping
     (not before the player's `skipafter`) and the bid's ids."""
 
     __slots__ = (
-        *("_about", "_after", "_before", "_companions", "_creative", "_end", "_every_file", "_files"),
+        *("_about", "_after", "_before", "_companions", "_creative", "_end", "_files"),
         *("_has_serving_id", "_identity", "_linear", "_skip_offset"),
     )
 
@@ -80,13 +111,10 @@ class Vast:
         skippable: bool,
         notices: Notices | None,
         categories: Sequence[str] = (),
+        files: Files | None = None,
     ) -> None:
         self._creative = creative
-        self._files = tuple(
-            (file.mime, file.delivery, file.bitrate_kbps, in_json(_media_file(creative, file, protocol)))
-            for file in creative.media
-        )
-        self._every_file = "".join([xml for _, _, _, xml in self._files])
+        self._files = files or Files(creative, protocol)
         skips = skippable and protocol != VAST2  # 2.0 knows no skipping
         document = _document(creative, protocol, notices, categories, skips=skips)
         before, about, linear, after, end = _at_places(document)
@@ -100,35 +128,17 @@ class Vast:
 
     def render(self, offer: MediaOffer, trail: str, bid_id: str) -> str:
         """The markup for one bid, as it stands within a JSON string. `trail`: see `notices.trail`; `bid_id` is
-        percent-encoded.
-
-        Where no file meets the offer's type, delivery and bitrate at once, every file is sent: the player chooses."""
+        percent-encoded."""
         join = trail.join
         serving_id = f"<AdServingId>{bid_id}</AdServingId>" if self._has_serving_id else ""
         skip_offset = self._skip_offset
         if skip_offset and offer.skip_after_s > self._creative.skip_after_s:
             skip_offset = _skip_offset(offer.skip_after_s)
-        media = self._media(offer) if len(self._files) > 1 else self._every_file
         beside = self._beside(offer, trail) if self._companions and offer.companions else ""
         return (
-            f"{join(self._before)}{serving_id}{self._about}{skip_offset}{join(self._linear)}{media}"
-            f"{join(self._after)}{beside}{self._end}"
+            f"{join(self._before)}{serving_id}{self._about}{skip_offset}{join(self._linear)}"
+            f"{self._files.taken(offer)}{join(self._after)}{beside}{self._end}"
         )
-
-    def _media(self, offer: MediaOffer) -> str:
-        """The files that the player takes: MIME type, delivery and bitrate (sections 3.2.7, 3.2.8)."""
-        mimes, delivery = offer.mimes, offer.delivery
-        least, most = offer.min_bitrate_kbps, offer.max_bitrate_kbps
-        sent = ""
-        for mime, delivered, bitrate_kbps, xml in self._files:
-            if (
-                (not mimes or mime in mimes)
-                and (not delivery or delivered in delivery)
-                and (not least or bitrate_kbps >= least)
-                and (not most or bitrate_kbps <= most)
-            ):
-                sent += xml
-        return sent or self._every_file
 
     def _beside(self, offer: MediaOffer, trail: str) -> str:
         """The companions that the slot has a place for, as a creative of their own; "": none."""

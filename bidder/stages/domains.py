@@ -6,6 +6,7 @@ letters beyond ASCII), and blocking it blocks all that is below it. Source: Open
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 from bidder.domain import NOTHING, Campaign
@@ -18,8 +19,13 @@ LONGEST = 255
 """Characters of a domain that is remembered; DNS has none of more."""
 
 
+_is_bare = re.compile(r"(?!www\.)[a-z0-9_-]+(?:\.[a-z0-9_-]+)*").fullmatch
+
+
 def bare_domain(text: str) -> str:
     """ "https://WWW.Brand.example:443/shop." → "brand.example"; beyond ASCII as its "xn--" form. "": there is none."""
+    if not text or _is_bare(text):
+        return text
     host = text.strip().lower().split("://", 1)[-1].lstrip("/")
     for end in "/?#":
         host = host.partition(end)[0]

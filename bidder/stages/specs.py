@@ -7,7 +7,6 @@ So slots that come for the first time cost what others cost: their terms are kno
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from operator import attrgetter
 from typing import Any
 
 from bidder.domain import (
@@ -43,7 +42,8 @@ MAX_MIMES = 16
 
 Lengths = tuple[int, int | None, int]
 
-_asked_of = attrgetter("kind", "type", "max_length", "width", "height", "min_width", "min_height", "mimes")
+Asked = tuple[str, int, int, int, int, int, int, frozenset[str]]
+"""A native asset's kind, type, max_length, width, height, min_width, min_height and mimes."""
 
 
 class Specs:
@@ -67,14 +67,17 @@ class Specs:
         # Of lists that slots send in few forms, what they let through is kept.
         self._with_mimes: KeptOfSets[int] = KeptOfSets(lambda offered: _any_of(mimes, offered), KEPT)
         self._with_protocols: KeptOfSets[int] = KeptOfSets(lambda offered: _any_of(protocols, offered), KEPT)
-        self._lacking_apis: KeptOfSets[int] = KeptOfSets(lambda offered: _any_of(apis, apis.keys() - offered), KEPT)
+        every = (1 << len(specs)) - 1
+        self._content_with: KeptOfSets[int] = KeptOfSets(
+            lambda offered: without(every, _any_of(apis, apis.keys() - offered)), KEPT
+        )
         self._by_attribute = by(attributes_of)
         self._by_banner_type = by(lambda spec: [spec.banner_type])
         self._by_linearity = by(lambda spec: [spec.linearity])
         self._by_duration = durations = by(lambda spec: [spec.duration_s])
         self._by_shape = by(lambda spec: [(spec.width, spec.height)])
         self._lasting: Kept[Lengths, int] = Kept(lambda asked: _passing(durations, lasts, asked), KEPT)
-        self._filling: Kept[tuple[Any, ...], int] = Kept(_filling(by), KEPT)
+        self._filling: Kept[Asked, int] = Kept(_filling(by), KEPT)
 
     def taken(self, slot: Slot, languages: frozenset[str], strict_sizes: bool) -> int:
         """The specs that the slot takes. `languages`: ranges allowed for creatives, empty = any; `strict_sizes`:
@@ -96,9 +99,14 @@ class Specs:
 
     def _banners(self, offer: BannerOffer, strict_sizes: bool) -> int:
         """Source: §3.2.6. Sizes are taken strictly, in interstitials too; a banner that states none takes nothing."""
-        mask = _any_of(self.of_size, offer.sizes)
+        mask, of_size = 0, self.of_size
+        for size in offer.sizes:
+            if size in of_size:
+                mask |= of_size[size]
         if (offer.width_range is not None or offer.ratios) and not strict_sizes:
-            mask |= _passing(self.of_size, in_range, offer)
+            mask |= _passing(of_size, in_range, offer)
+        if not mask:
+            return 0
         if offer.mimes:
             mask &= self._with_mimes[offer.mimes]
         if offer.blocked_types:
@@ -129,13 +137,15 @@ class Specs:
         mask = self.of_format[NATIVE]
         for asset in offer.assets:
             if asset.required:
-                asked = _asked_of(asset)
-                mask &= self._filling[asked] if len(asset.mimes) <= MAX_MIMES else self._filling.make(asked)
+                mimes = asset.mimes
+                length, width, height = asset.max_length, asset.width, asset.height
+                asked = asset.kind, asset.type, length, width, height, asset.min_width, asset.min_height, mimes
+                mask &= self._filling[asked] if len(mimes) <= MAX_MIMES else self._filling.make(asked)
         return self._allowed(mask, offer)
 
     def _allowed(self, mask: int, offer: BannerOffer | MediaOffer | NativeOffer) -> int:
         """Without those that need an API that is not there, or have a blocked attribute."""
-        mask = without(mask, self._lacking_apis[offer.apis])
+        mask &= self._content_with[offer.apis]
         if offer.blocked_attributes:
             mask = without(mask, _any_of(self._by_attribute, offer.blocked_attributes))
         return mask
@@ -163,15 +173,15 @@ def _passing(by_value: Mapping[Any, int], passes: Callable[[Any, Any], bool], as
     return _any_of(by_value, [value for value in by_value if passes(value, asked)])
 
 
-def _filling(by: Callable[[Callable[[CreativeSpec], Iterable[Any]]], dict[Any, int]]) -> Callable[[Any], int]:
-    """Who can fill a native asset, asked as `_asked_of` has it. One of another kind nobody fills."""
+def _filling(by: Callable[[Callable[[CreativeSpec], Iterable[Any]]], dict[Any, int]]) -> Callable[[Asked], int]:
+    """Who can fill a native asset. One of another kind nobody fills."""
     kinds: dict[str, tuple[dict[Any, int], Callable[[Any, NativeAsset], bool]]] = {
         "title": (by(lambda spec: [spec.title_length]), title_fits),
         "data": (by(lambda spec: spec.texts), text_fits),
         "image": (by(lambda spec: spec.images), image_fits),
     }
 
-    def filling(asked: tuple[Any, ...]) -> int:
+    def filling(asked: Asked) -> int:
         asset = NativeAsset(0, True, *asked)
         return _passing(*kinds[asset.kind], asset) if asset.kind in kinds else 0
 

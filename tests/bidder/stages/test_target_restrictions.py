@@ -24,6 +24,7 @@ from bidder.domain import (
     Slot,
     Targeting,
 )
+from bidder.stages.categories import KEPT_CATEGORIES
 from bidder.stages.languages import language_ranges
 from bidder.stages.target import compile_index, target
 
@@ -126,6 +127,18 @@ def test_an_id_of_no_known_form_blocks_wherever_it_is_one(make_campaign: Make, e
     beer = make_campaign("beer", ad_categories=("IAB8",), more_categories=((8, ("1004",)),))
     assert ids([beer], auction(blocked_categories=frozenset({"1002"})), exchange) == []
     assert ids([beer], auction(blocked_categories=frozenset({"1551"})), exchange) == ["beer"]
+
+
+def test_a_list_of_categories_blocks_the_same_again(make_campaign: Make, exchange: Exchange) -> None:
+    """Also once those that block nobody are known, and with more of them than are remembered."""
+    index = compile_index(
+        [make_campaign("cars", ad_categories=("IAB2-1",)), make_campaign("food", ad_categories=("IAB8",))]
+    )
+    strange = [f"strange-{number}" for number in range(KEPT_CATEGORIES + 9)]
+    for blocked, left in (("IAB2", ["food"]), ("IAB9", ["cars", "food"]), (" iab8 ", ["cars"])) * 2:
+        request = auction(blocked_categories=frozenset({blocked, "IAB10", *strange}))
+        found = target(request, exchange, None, index, RATES, NOW_S, 100)
+        assert [candidate.campaign.id for candidate in found] == left
 
 
 @pytest.mark.parametrize(

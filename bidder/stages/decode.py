@@ -224,6 +224,6 @@ def _domains(listed: list[str]) -> frozenset[str]:
     return frozenset(map(str.lower, entries(listed)))
 
 
-CATEGORIES = Parts(list[str], _categories, 2048, 1024)
-DOMAINS = Parts(list[str], _domains, 2048, 2048)
+CATEGORIES = Parts(list[str], _categories, 2048, 512)
+DOMAINS = Parts(list[str], _domains, 1024, 1024)
 """Lists of what a publisher blocks."""

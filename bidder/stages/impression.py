@@ -284,6 +284,6 @@ def _pod(media: Media, video: Video) -> Pod | None:
     return pod
 
 
-BANNERS = Parts(Banner, _banner, 4096, 512)
-VIDEOS = Parts(Video, _video, 4096, 1024)
-AUDIOS = Parts(Audio, _media, 1024, 1024)
+BANNERS = Parts(Banner, _banner, 4096, 384)
+VIDEOS = Parts(Video, _video, 2048, 512)
+AUDIOS = Parts(Audio, _media, 256, 512)

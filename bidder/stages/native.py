@@ -134,5 +134,5 @@ def _asset(asset: AssetRequest) -> NativeAsset:
     return NativeAsset(number, required, "unknown")
 
 
-NATIVES = Parts(Native, native_offer, 2048, 4096)
-"""Usual are 400 to 1,700 bytes."""
+NATIVES = Parts(Native, native_offer, 2048, 1024)
+"""Usual are 400 to 600 bytes."""

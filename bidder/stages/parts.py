@@ -34,9 +34,12 @@ class Parts(Kept[bytes, V | None], Generic[P, V]):
         self.understand = understand
         self._longest = longest
 
+    def __missing__(self, key: bytes) -> V | None:
+        value = self._old.pop(key, None)
+        if value is None:
+            value = self._read(key)
+        return value if len(key) > self._longest else self.keep(key, value)
+
     def _read(self, raw: bytes) -> V | None:
         found = self.decode(raw)
         return None if found is None else self.understand(found)
-
-    def keep(self, key: bytes, value: V | None) -> V | None:
-        return value if len(key) > self._longest else super().keep(key, value)

@@ -403,6 +403,34 @@ def test_a_slot_with_deals_has_places_for_both_markets(make_campaign: Make, exch
         assert [candidate.campaign.id for candidate in found] == expected
 
 
+@pytest.mark.parametrize(
+    ("offered", "private", "expected"),
+    [
+        (["x"], False, ["o"]),
+        (["x"], True, []),
+        ([], True, []),
+        (["x", "d"], False, ["d", "o"]),
+        (["x", "d"], True, ["d"]),
+    ],
+)
+def test_deals_that_no_campaign_has_change_nothing_but_who_is_wanted(
+    find: Make, make_campaign: Make, offered: list[str], private: bool, expected: list[str]
+) -> None:
+    """Neither where they stand alone, nor beside one that a campaign has; guaranteed or not."""
+    campaigns = [make_campaign("o"), make_campaign("d", deals=frozenset({"d"}))]
+    for guaranteed in (False, True):
+        deals = tuple(Deal(name, guaranteed=guaranteed and name == "x") for name in offered)
+        slot = Slot("1", banner=BannerOffer(sizes=((300, 250),)), deals=deals, private=private)
+        assert find(campaigns, site(slot=slot)) == expected
+
+
+def test_a_slot_that_no_creative_fits_leaves_the_others_alone(find: Make, make_campaign: Make) -> None:
+    fits, other = BannerOffer(sizes=((300, 250),)), BannerOffer(sizes=((1, 1),))
+    auction = site(slot=Slot("1", banner=fits))
+    auction.slots = [Slot("0", banner=other), *auction.slots, Slot("2", banner=other)]
+    assert find([make_campaign("c")], auction) == ["c"]
+
+
 def test_guaranteed_deals_are_looked_at_first(make_campaign: Make, exchange: Exchange, rates: Rates) -> None:
     """And a campaign that has both of two deals uses the guaranteed one, once."""
     campaigns = [make_campaign("a", deals=frozenset({"d"})), make_campaign("b", deals=frozenset({"d", "g"}))]

@@ -1,0 +1,98 @@
+"""The campaigns of a catalog, as targeting asks for them: bitmaps by shard, and objects for the few that are looked at.
+
+The rule kept here: campaigns stand best first, and the first of them are a shard of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import inf
+
+from bidder.domain import Campaign, Creative, Deal
+from bidder.stages.compiled import compiled, specs_of
+from bidder.stages.features import packed
+from bidder.stages.shard import Parts, Shard
+from bidder.stages.tables import Kept, Sections
+
+HEAD_CAMPAIGNS = 4096
+"""Campaigns of the first shard: masks of 512 bytes, and enough for nearly every request."""
+
+TAIL_CAMPAIGNS = 32768
+"""Campaigns of a further shard at most."""
+
+Ad = tuple[int, Creative, bytes]
+"""The number of a creative's spec, the creative, and the part of a row of features that is its."""
+
+Entry = tuple[Campaign, int, float, float, tuple[Ad, ...]]
+"""A campaign, the number of its currency (see `Floors`), its flight (begin and end in Unix seconds, as `now_s` is
+compared with them), and its ads."""
+
+KEPT_CAMPAIGNS = 2048
+"""Campaigns kept as objects, and as many again of an older generation: those that stand first are asked for always."""
+
+
+class CampaignIndex:
+    """All campaigns, compiled. Immutable but for what it keeps: a new catalog makes a new index.
+
+    `sections`: what `compiled` wrote of `campaigns`, which are read one by one when they are needed. `head` and `tail`:
+    campaigns of the first shard, and of a further one at most, multiples of 8."""
+
+    __slots__ = ("_deals", "_places", "campaigns", "entries", "floors", "shards", "specs")
+
+    def __init__(
+        self,
+        sections: Sections,
+        campaigns: Sequence[Campaign],
+        head: int = HEAD_CAMPAIGNS,
+        tail: int = TAIL_CAMPAIGNS,
+    ) -> None:
+        parts = Parts(sections)
+        self.campaigns = campaigns
+        self.specs, self.floors, self._places = parts.specs, parts.floors, parts.places
+        self._deals = parts.table("deal")
+        currencies = parts.floors.currencies
+        numbers = {spec: number for number, spec in enumerate(parts.specs.all)}
+
+        def entry(place: int) -> Entry:
+            campaign = campaigns[place]
+            ads = [(numbers[creative.spec], creative, packed(campaign, creative)) for creative in campaign.creatives]
+            currency = currencies.index(campaign.currency)
+            return campaign, currency, float(campaign.start_s), float(campaign.end_s or inf), tuple(ads)
+
+        self.entries: Kept[int, Entry] = Kept(entry, KEPT_CAMPAIGNS)
+        self.shards = tuple(Shard(parts, start, end) for start, end in pairwise(_bounds(parts.count, head, tail)))
+
+    def place(self, campaign_id: str) -> int | None:
+        """Where a campaign stands, the best at 0; None: there is no such campaign."""
+        return next(iter(self._places.numbers(campaign_id)), None)
+
+    def campaign(self, campaign_id: str) -> Campaign | None:
+        place = self.place(campaign_id)
+        return None if place is None else self.entries[place][0]
+
+    def has_deals(self, deals: Sequence[Deal]) -> bool:
+        """Whether campaigns have any of these deals: two slots with deals in three have only others'."""
+        return bool(self._deals.those_named([deal.id for deal in deals]))
+
+    def let_go(self, count: int) -> bool:
+        """Forget up to `count` of the campaigns that are kept as objects; whether there were any."""
+        return self.entries.let_go(count)
+
+
+def _bounds(count: int, size: int, most: int) -> list[int]:
+    """Where shards begin and end: each twice as large as the one before, up to `most`. Who needs a few campaigns more
+    than the head has searches 8,192 and not 32,768."""
+    bounds = [0]
+    while bounds[-1] < count:
+        bounds.append(min(bounds[-1] + size, count))
+        size = min(2 * size, most)
+    return bounds
+
+
+def compile_index(
+    campaigns: Sequence[Campaign], head: int = HEAD_CAMPAIGNS, tail: int = TAIL_CAMPAIGNS
+) -> CampaignIndex:
+    """The index of campaigns that are there as objects and stand best first."""
+    sections = {name: memoryview(part) for name, part in compiled(campaigns, specs_of(campaigns))}
+    return CampaignIndex(sections, tuple(campaigns), head, tail)

@@ -64,7 +64,7 @@ _CLOSED, _SUCCESS = State.CLOSED, Outcome.SUCCESS
 
 
 class Waiting:
-    """An member that waits with a future."""
+    """A member that waits with a future."""
 
     __slots__ = ("deadline_s", "done", "future", "rows")
 

@@ -31,7 +31,7 @@ serve: $(STAMP) ## The same set-up, left running in the foreground until Ctrl-C
 loadtest: $(STAMP) ## A load of 500 requests/s for 20 s against a stack of its own, with a report in .cache/loadtest.html
 	@$(BIN)/python -m loadtest run --json .cache/loadtest.json --html .cache/loadtest.html
 
-bench: $(STAMP) ## What a bid costs, beside the bidder that most would write first: a quarter of an hour, or BENCH=--quick
+bench: $(STAMP) ## What a bid costs, beside the bidder that most would write first: twenty minutes, or BENCH=--quick
 	@$(BIN)/python -m loadtest bench $(BENCH)
 
 test: $(STAMP) ## All tests

@@ -29,13 +29,13 @@ CAMPAIGNS = (100, 10_000, 100_000)
 QUICK_CAMPAIGNS = (100, 10_000)
 IMPS = (1, 8)
 IMPS_AT_MOST = 10_000  # campaigns, in the scenarios of one and eight impressions
-FULL = Effort(pairs=5, seconds=3.0, warm_up_s=0.5, requests=4_000, warming_s=10.0)
+FULL = Effort(pairs=5, seconds=3.0, warm_up_s=0.5, requests=20_000, warming_s=10.0)
 QUICK = Effort(pairs=3, seconds=1.0, warm_up_s=0.3, requests=1_500, warming_s=3.0)
 
 
 def add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("bench", help="what a bid costs, beside the baseline, in turns on one core")
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter turns: four minutes, not fifteen")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter turns: four minutes, not twenty")
     sizes = ",".join(map(str, CAMPAIGNS))
     parser.add_argument("--campaigns", type=_counts, metavar="N,N", help=f"sizes of the catalog (default {sizes})")
     parser.add_argument("--pairs", type=count, metavar="N", help=f"turns of each system (default {FULL.pairs})")

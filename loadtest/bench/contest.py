@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from statistics import median
 
@@ -38,7 +39,7 @@ TMAX_MS = 5_000
 READY_S = 180.0  # a large catalog takes its time
 GRACE_S = 10.0
 ASKED_AT_ONCE = 16
-BIDS_ONLY = 1_000
+BIDS_ONLY = 5_000
 """Distinct requests at most where only those are sent that get a bid: as many for each size of catalog."""
 CATALOG_S = 300.0
 
@@ -54,7 +55,7 @@ class Effort:
     pairs: int
     seconds: float  # of each of the two runs of a turn
     warm_up_s: float
-    requests: int  # distinct ones, sent again and again
+    requests: int  # distinct ones, sent again and again: more than what is remembered of them, or all is remembered
     in_flight: int = 32
     model_ms: float = 3.0
     warming_s: float = 0.5  # once a scenario, before the first turn, with other requests than those of the turns
@@ -95,7 +96,12 @@ def contests(
 
 def cases_of(scenario: Scenario, count: int, seed: int = SEED) -> list[BidRequestCase]:
     """Conforming ones alone, as the baseline reads no others."""
-    made = requests(seed, 2 * count, valid_only=True, imps=scenario.imps)
+    return _cases(scenario.imps, count, seed)
+
+
+@lru_cache(maxsize=2)
+def _cases(imps: int | None, count: int, seed: int) -> list[BidRequestCase]:
+    made = requests(seed, 2 * count, valid_only=True, imps=imps)
     conforming = (case for case in made if case.kind is Kind.VALID)
     return [case for case, _ in zip(conforming, range(count), strict=False)]
 
@@ -104,7 +110,7 @@ def _contest(scenario: Scenario, effort: Effort, rig: Rig, tell: Tell) -> Contes
     cases = cases_of(scenario, effort.requests)
     others = cases_of(scenario, effort.requests, WARMING_SEED)
     if scenario.bids_only:
-        cases, others = (asyncio.run(_bid_on(rig, some))[:BIDS_ONLY] for some in (cases, others))
+        cases, others = (asyncio.run(_bid_on(rig, some)) for some in (cases, others))
     bodies = [case.body for case in cases]
     for system in SYSTEMS:  # caches, pools, and whatever is made when first needed: a bidder runs for days
         run(_plan(rig, system, others, replace(effort, seconds=effort.warming_s), in_flight=effort.in_flight))
@@ -119,14 +125,18 @@ def _contest(scenario: Scenario, effort: Effort, rig: Rig, tell: Tell) -> Contes
 
 
 async def _bid_on(rig: Rig, cases: list[BidRequestCase]) -> list[BidRequestCase]:
-    """Those that the bidder bids on. Raises BenchError if there is none."""
-    limits = httpx.Limits(max_connections=ASKED_AT_ONCE)
-    async with httpx.AsyncClient(base_url=rig.urls["bidder"], limits=limits, timeout=READY_S) as client:
-        answers = await asyncio.gather(*(client.post(BID_PATH, content=case.body) for case in cases))
-    found = [case for case, answer in zip(cases, answers, strict=True) if answer.status_code == 200]
+    """The first that the bidder bids on. Raises BenchError if there is none."""
+    found: list[BidRequestCase] = []
+    async with httpx.AsyncClient(base_url=rig.urls["bidder"], timeout=READY_S) as client:
+        for first in range(0, len(cases), ASKED_AT_ONCE):
+            some = cases[first : first + ASKED_AT_ONCE]
+            answers = await asyncio.gather(*(client.post(BID_PATH, content=case.body) for case in some))
+            found += [case for case, answer in zip(some, answers, strict=True) if answer.status_code == 200]
+            if len(found) >= BIDS_ONLY:
+                break
     if not found:
         raise BenchError(f"the bidder bids on none of {len(cases)} requests")
-    return found
+    return found[:BIDS_ONLY]
 
 
 def _turn(rig: Rig, system: str, cases: list[BidRequestCase], bodies: list[bytes], effort: Effort) -> Turn:

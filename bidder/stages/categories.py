@@ -19,7 +19,7 @@ from types import MappingProxyType
 import orjson
 
 from bidder.domain import Campaign
-from bidder.stages.tables import MAX_SET, Kept, Masks
+from bidder.stages.tables import MAX_SET, Kept, KeptOfTexts, Masks
 
 CONTENT_1 = "content-1"
 """Content Taxonomy 1.0, whose ids name their parents."""
@@ -28,6 +28,8 @@ _IAB = frozenset({"IAB", "Iab", "iab"})
 
 KEPT_LISTS = 256
 KEPT_CATEGORIES = 512
+LONGEST_ID = 64
+"""Characters of a category that is remembered to block nobody."""
 
 _Bits = dict[str, Sequence[int]]
 _Listed = tuple[int, frozenset[str]]  # taxonomy, categories
@@ -172,7 +174,7 @@ class Categories:
         by_name = {labels.family: labels for labels in families}
         self.suitable_for_children = suitable_for_children
         self._unblocked = {family: _Unblocked(family, by_name, everyone) for family in (*FAMILIES, "")}
-        self._allowed: Kept[_Listed, int] = Kept(partial(_allowed, by_name), KEPT_LISTS)
+        self._allowed: Kept[_Listed, int] = KeptOfTexts(partial(_allowed, by_name), KEPT_LISTS)
 
     def unblocked(self, taxonomy: int, blocked: frozenset[str]) -> int:
         """The campaigns that have a label in the block list's family, and none in it or below. `blocked` holds
@@ -193,7 +195,7 @@ class _Unblocked:
 
     def __init__(self, stated: str, families: Mapping[str, Labels], everyone: int) -> None:
         self._labelled = families[stated].labelled if stated in families else 0
-        self._kept: Kept[str, int] = Kept(
+        self._kept: Kept[str, int] = KeptOfTexts(
             lambda category: everyone & _not_blocked_by(families, stated, category), KEPT_CATEGORIES
         )
         self._harmless: set[str] = set()
@@ -202,7 +204,7 @@ class _Unblocked:
         mask = labelled = self._labelled
         for category in categories.difference(self._harmless):
             unblocked = self._kept[category]
-            if unblocked == labelled:
+            if unblocked == labelled and len(category) <= LONGEST_ID:
                 self._keep(category)
             mask &= unblocked
         return mask

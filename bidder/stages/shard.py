@@ -23,7 +23,7 @@ from bidder.stages.domains import Advertisers, app_id
 from bidder.stages.facts import ATTRIBUTES, GROUPS, Facts, Group, Named, SlotFacts, Terms, Values, unwanted, wanted
 from bidder.stages.maxima import Floors, Maxima
 from bidder.stages.specs import Specs
-from bidder.stages.tables import Kept, KeptOfSets, Masks, Sections, Table
+from bidder.stages.tables import Kept, KeptOfSets, KeptOfTexts, Masks, Sections, Table
 from bidder.stages.versions import Versions
 
 KEPT_BYTES = 1 << 19
@@ -91,22 +91,24 @@ class Shard:
             None if (taking := dimensions.pop(name, None)) is None else KeptOfSets(taking, self.limit)
             for name in ("segments", "venues", "categories")
         ]
-        one_by_one: dict[str, Kept[Any, int]] = {name: Kept(make, self.limit) for name, make in dimensions.items()}
+        one_by_one: dict[str, Kept[Any, int]] = {
+            name: KeptOfTexts(make, self.limit) for name, make in dimensions.items()
+        }
         if versions:
-            one_by_one["version"] = Kept(lambda asked: versions.of(*asked), self.limit)
+            one_by_one["version"] = KeptOfTexts(lambda asked: versions.of(*asked), self.limit)
         self._groups: list[Kept[Group, int]] = [
-            Kept(_grouped(everyone, named, one_by_one), self.limit) for named in GROUPS
+            KeptOfTexts(_grouped(everyone, named, one_by_one), self.limit) for named in GROUPS
         ]
         inside = masks("circle")
         self.circles = Circles(parts.figures, parts.table("cells"), inside, inside.anywhere)
         self.deals = masks("deal")
         self.without_deal, self.deals.anywhere = self.deals.anywhere, 0
-        self._deals = Kept(self.deals.of, self.limit)
+        self._deals = KeptOfTexts(self.deals.of, self.limit)
         self.requiring, self.refusing = dict(masks("requires").each()), dict(masks("refuses").each())
         self.positions = masks("position")
         self._terms: Kept[Terms, int] = Kept(_with_terms(self.positions, self.requiring, self.refusing), KEPT_TERMS)
         self.advertisers = parts.advertisers
-        self._by_advertiser: Kept[str, int] = Kept(masks("advertiser").of, self.limit)
+        self._by_advertiser: Kept[str, int] = KeptOfTexts(masks("advertiser").of, self.limit)
         self.by_bundle = masks("advertised app")
         labels = [
             Labels(family, masks(f"own {family}"), masks(f"below {family}"), masks(f"labelled {family}").of("yes"))
@@ -264,7 +266,7 @@ def _any(masks: Masks, limit: int) -> Callable[[Values], int]:
 
 def _any_kept(masks: Masks, limit: int) -> Callable[[Values], int]:
     """The same for `MANY` values: what each of those that are known lets through is kept."""
-    named, by_value, anywhere = masks.table.those_named, Kept(masks.of, limit), masks.anywhere
+    named, by_value, anywhere = masks.table.those_named, KeptOfTexts(masks.of, limit), masks.anywhere
 
     def any_kept(values: Values) -> int:
         mask = anywhere

@@ -13,6 +13,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from marshal import dumps
 from struct import Struct, unpack_from
 from typing import Any, Generic, TypeVar
 from zlib import crc32
@@ -124,6 +125,8 @@ NO_TABLE = Table(memoryview(pack({}, 0)))
 
 MAX_SET = 64
 """Values of a set that is kept: a hostile request's is not."""
+LONGEST = 2048
+"""Bytes of a key that is kept, as marshal has it, of such texts as requests hold."""
 
 
 class Kept(dict[K, V], Generic[K, V]):
@@ -166,8 +169,25 @@ class Kept(dict[K, V], Generic[K, V]):
         return bool(self or self._old)
 
 
-class KeptOfSets(Kept[frozenset[Any], V]):
-    """The same of sets; what was made for one of more than `most` values is not kept."""
+class KeptOfTexts(Kept[K, V]):
+    """The same by texts that requests hold, or tuples of them; what was made for very long ones is not kept."""
+
+    __slots__ = ()
+
+    def __missing__(self, key: K) -> V:
+        value = self._old.pop(key, None)
+        if value is None:
+            value = self.make(key)
+            if self._is_large(key):
+                return value
+        return self.keep(key, value)
+
+    def _is_large(self, key: Any) -> bool:
+        return len(dumps(key)) > LONGEST
+
+
+class KeptOfSets(KeptOfTexts[frozenset[Any], V]):
+    """The same of sets; what was made for one of more than `most` values is not kept either."""
 
     __slots__ = ("_most",)
 
@@ -175,8 +195,8 @@ class KeptOfSets(Kept[frozenset[Any], V]):
         super().__init__(make, limit)
         self._most = most
 
-    def keep(self, key: frozenset[Any], value: V) -> V:
-        return value if len(key) > self._most else super().keep(key, value)
+    def _is_large(self, key: frozenset[Any]) -> bool:
+        return len(key) > self._most or len(dumps(key)) > LONGEST
 
 
 class Masks:

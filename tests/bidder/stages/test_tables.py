@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bidder.stages.bitmaps import bits_of
-from bidder.stages.tables import MAX_KNOWN, MAX_SET, Kept, KeptOfSets, Masks, Table, pack
+from bidder.stages.tables import LONGEST, MAX_KNOWN, MAX_SET, Kept, KeptOfSets, KeptOfTexts, Masks, Table, pack
 
 CAMPAIGNS = 96
 
@@ -79,3 +80,22 @@ def test_large_sets_are_not_kept() -> None:
     usual, large = frozenset(map(str, range(MAX_SET))), frozenset(map(str, range(MAX_SET + 1)))
     assert (kept[usual], kept[large]) == (MAX_SET, MAX_SET + 1)
     assert list(kept) == [usual]
+
+
+@pytest.mark.parametrize("key", ["x" * LONGEST, ("site", "", "x" * LONGEST, 7), ("€" * (LONGEST // 2),)])
+def test_what_was_made_for_long_texts_is_not_kept(key: str | tuple[object, ...]) -> None:
+    """It is made each time; short ones are kept, whatever they are, lone surrogates too."""
+    made: list[object] = []
+    kept: KeptOfTexts[object, int] = KeptOfTexts(lambda asked: made.append(asked) or len(made), 8)
+    assert [kept[key], kept[key]] == [1, 2]
+    short = (frozenset({"a", 3}), "\ud800", None, 1 << 70)
+    assert kept[short] == kept[short] == 3
+    assert list(kept) == [short]
+
+
+def test_sets_of_long_texts_are_not_kept() -> None:
+    """However few they are."""
+    made: list[object] = []
+    kept: KeptOfSets[int] = KeptOfSets(lambda asked: made.append(asked) or len(made), 8)
+    assert [kept[frozenset({"x" * LONGEST})], kept[frozenset({"x" * LONGEST})]] == [1, 2]
+    assert not kept

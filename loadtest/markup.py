@@ -125,9 +125,9 @@ def check_media(offer: Json, media: Media, duration_s: int | None) -> Iterator[V
 
 
 def _longest(offer: Json, unlimited: int) -> int:
-    """`maxextended`: so many seconds more than `maxduration`; -1 without limit."""
+    """`maxextended`: so many seconds more than `maxduration`, -1 without limit. A `maxduration` of 0 is not said."""
     extended: int = offer.get("maxextended", 0)
-    longest: int = offer.get("maxduration", unlimited)
+    longest: int = offer.get("maxduration") or unlimited
     return unlimited if extended == -1 else longest + max(0, extended)
 
 

@@ -33,8 +33,8 @@ from bidder.server.lane import DEFAULT_EXCHANGE
 from bidder.server.process import Server, listen
 from bidder.server.workers import leave_with_supervisor, supervise
 from bidder.source import SourceError, read_document
+from bidder.stages.index import CampaignIndex
 from bidder.stages.privacy import profile_key
-from bidder.stages.target import CampaignIndex
 from bidder.state.embedded import EmbeddedProfiles
 from bidder.supply_lists import SupplyError, load_supply
 

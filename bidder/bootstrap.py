@@ -37,10 +37,10 @@ from bidder.server.protocol import BidProtocol, Bounds, protocol_for
 from bidder.server.route import App, BidRoute
 from bidder.stages.encode import Encoder
 from bidder.stages.features import FEATURES, FEATURES_VERSION
+from bidder.stages.index import CampaignIndex
 from bidder.stages.privacy import Policy
 from bidder.stages.supply import SupplyPolicy
 from bidder.stages.tables import Sections
-from bidder.stages.target import CampaignIndex
 from bidder.stages.winning_price import PriceKeys, read_keys
 from bidder.state.embedded import EmbeddedProfiles
 from bidder.state.profiles import ProfileStore

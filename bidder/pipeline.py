@@ -23,10 +23,11 @@ from bidder.rounds import Round
 from bidder.stages.decode import MalformedError, decode
 from bidder.stages.encode import Encoder
 from bidder.stages.features import features
+from bidder.stages.index import CampaignIndex
 from bidder.stages.price import price
 from bidder.stages.privacy import NO_VENDOR, Policy
 from bidder.stages.supply import DEFAULT_POLICY, SupplyPolicy
-from bidder.stages.target import CampaignIndex, target
+from bidder.stages.target import target
 from bidder.state.profiles import ProfileStore
 
 logger = logging.getLogger(__name__)

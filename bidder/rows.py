@@ -26,9 +26,10 @@ from bidder.stages.features import (
     context_values,
     slot_values,
 )
+from bidder.stages.index import CampaignIndex
 from bidder.stages.privacy import NO_VENDOR, Policy
 from bidder.stages.supply import DEFAULT_POLICY, SupplyPolicy
-from bidder.stages.target import CampaignIndex, target
+from bidder.stages.target import target
 
 FORMAT = "bidder-rows/1"
 COLUMNS = ("auction_id", "impression_id", "campaign_id", *FEATURES)

@@ -18,8 +18,10 @@ from bidder.pipeline import Open
 from bidder.stages.bitmaps import bits_of, mask_of
 from bidder.stages.facts import Facts, facts_of, slot_facts, unwanted, wanted
 from bidder.stages.floors import floor_of, priced_by_duration, reachable
+from bidder.stages.index import CampaignIndex
+from bidder.stages.search import MAX_LOOKED_AT, deals_for
 from bidder.stages.shard import Shard
-from bidder.stages.target import MAX_LOOKED_AT, CampaignIndex, candidates_wanted, deals_for
+from bidder.stages.target import candidates_wanted
 
 MAX_IDS = 20
 """Campaigns named for a rule; all are counted."""

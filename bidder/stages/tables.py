@@ -120,9 +120,6 @@ class Table:
         return None
 
 
-NO_TABLE = Table(memoryview(pack({}, 0)))
-
-
 MAX_SET = 64
 """Values of a set that is kept: a hostile request's is not."""
 LONGEST = 2048

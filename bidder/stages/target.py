@@ -11,20 +11,9 @@ from bidder.stages.bitmaps import CHUNK, CHUNK_BITS
 from bidder.stages.facts import SlotFacts, facts_of, slot_facts
 from bidder.stages.fit import has_playable_file
 from bidder.stages.floors import priced_by_duration
-from bidder.stages.index import HEAD_CAMPAIGNS, CampaignIndex, compile_index
+from bidder.stages.index import CampaignIndex
 from bidder.stages.maxima import Lowest, Steps
-from bidder.stages.search import MAX_LOOKED_AT, Eligible, Search, Walk, deals_for, has_seen_enough
-
-__all__ = [
-    "HEAD_CAMPAIGNS",
-    "MAX_LOOKED_AT",
-    "POD_CANDIDATES",
-    "CampaignIndex",
-    "candidates_wanted",
-    "compile_index",
-    "deals_for",
-    "target",
-]
+from bidder.stages.search import MAX_LOOKED_AT, Eligible, Search, Walk, has_seen_enough
 
 POD_CANDIDATES = 32
 """Candidates for a slot that takes several ads: enough advertisers and durations to fill it from."""

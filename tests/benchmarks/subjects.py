@@ -21,9 +21,10 @@ from bidder.inference.signature import Signer
 from bidder.stages.decode import begin, decode
 from bidder.stages.encode import Encoder
 from bidder.stages.features import features
+from bidder.stages.index import HEAD_CAMPAIGNS, CampaignIndex, compile_index
 from bidder.stages.price import price
 from bidder.stages.privacy import Policy
-from bidder.stages.target import HEAD_CAMPAIGNS, CampaignIndex, compile_index, target
+from bidder.stages.target import target
 from bidder.stages.wire import read, read_tolerantly
 from loadtest.traffic import requests
 

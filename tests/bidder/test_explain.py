@@ -18,7 +18,7 @@ from bidder.metrics import Metrics
 from bidder.pipeline import Compiled, Open, Pipeline
 from bidder.stages.encode import Encoder
 from bidder.stages.features import FEATURES
-from bidder.stages.target import CampaignIndex, compile_index
+from bidder.stages.index import CampaignIndex, compile_index
 from bidder.state.profiles import LookupCounts
 
 Make = Callable[..., Any]

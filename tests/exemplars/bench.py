@@ -23,8 +23,8 @@ from bidder.exchanges import built_in_exchanges
 from bidder.metrics import Metrics
 from bidder.pipeline import Compiled, Open, Pipeline
 from bidder.stages.encode import Encoder
+from bidder.stages.index import compile_index
 from bidder.stages.privacy import Policy
-from bidder.stages.target import compile_index
 from bidder.state.profiles import LookupCounts
 from bidder.supply_lists import read_supply
 from loadtest.traffic import BidRequestCase, Kind

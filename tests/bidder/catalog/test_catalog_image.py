@@ -27,8 +27,9 @@ from bidder.catalog.image import Image, map_image, put_in_place
 from bidder.catalog.loader import SMALL_BYTES
 from bidder.catalog.reader import read_catalog
 from bidder.domain import Auction, BannerOffer, Campaign, Exchange, Rates, Slot
+from bidder.stages.index import CampaignIndex
 from bidder.stages.tables import Sections
-from bidder.stages.target import CampaignIndex, target
+from bidder.stages.target import target
 
 Json = dict[str, Any]
 Document = Callable[..., bytes]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bidder.domain import Campaign, Circle, Goal, GoalKind, Targeting
 from bidder.stages.bitmaps import bits_of, mask_of
-from bidder.stages.target import compile_index
+from bidder.stages.index import compile_index
 from bidder.stages.versions import version_of
 
 from .plain_circles import distance_km  # isort: skip

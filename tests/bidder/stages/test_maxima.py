@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from bidder.domain import NO_RATES, Auction, BannerOffer, Exchange, Rates, Slot
 from bidder.stages.bitmaps import bits_of
 from bidder.stages.floors import reachable
+from bidder.stages.index import compile_index
 from bidder.stages.maxima import step_of
-from bidder.stages.target import MAX_LOOKED_AT, compile_index, target
+from bidder.stages.search import MAX_LOOKED_AT
+from bidder.stages.target import target
 
 from ..conftest import Make
 

@@ -11,8 +11,9 @@ import pytest
 from bidder.domain import Auction, Exchange, Goal, GoalKind, Rates
 from bidder.stages.decode import decode
 from bidder.stages.encode import Encoder
+from bidder.stages.index import compile_index
 from bidder.stages.price import price
-from bidder.stages.target import compile_index, target
+from bidder.stages.target import target
 
 from ..conftest import VIDEO  # isort: skip
 

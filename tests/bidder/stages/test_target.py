@@ -26,7 +26,9 @@ from bidder.domain import (
     Slot,
 )
 from bidder.stages.features import packed
-from bidder.stages.target import HEAD_CAMPAIGNS, MAX_LOOKED_AT, POD_CANDIDATES, compile_index, target
+from bidder.stages.index import HEAD_CAMPAIGNS, compile_index
+from bidder.stages.search import MAX_LOOKED_AT
+from bidder.stages.target import POD_CANDIDATES, target
 
 from ..conftest import NATIVE, VIDEO  # isort: skip
 

@@ -35,8 +35,9 @@ from bidder.stages.domains import and_above, app_id, bare_domain
 from bidder.stages.facts import ATTRIBUTES, facts_of, hour_of_week, slot_attributes
 from bidder.stages.fit import has_playable_file
 from bidder.stages.floors import floor_of, reachable
+from bidder.stages.index import compile_index
 from bidder.stages.languages import ranges_over
-from bidder.stages.target import compile_index, target
+from bidder.stages.target import target
 from bidder.stages.versions import version_of
 
 from .plain_circles import distance_km  # isort: skip

@@ -25,8 +25,9 @@ from bidder.domain import (
     Targeting,
 )
 from bidder.stages.categories import KEPT_CATEGORIES
+from bidder.stages.index import compile_index
 from bidder.stages.languages import language_ranges
-from bidder.stages.target import compile_index, target
+from bidder.stages.target import target
 
 Make = Callable[..., Any]
 NOW_S = 1_767_614_400.0

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import replace
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 from zlib import crc32
 
@@ -26,6 +22,7 @@ from bidder.domain import (
     Rates,
     Targeting,
 )
+from tests.exemplars.cases import exemplars
 
 Make = Callable[..., Any]
 
@@ -121,28 +118,7 @@ def make_body() -> Make:
     return make
 
 
-# -- exemplars and mutations: see tests/exemplars/bench.py -------------------------------------------------------------
-
-
-def _load_bench() -> ModuleType:
-    spec = spec_from_file_location("exemplar_bench", Path(__file__).parents[1] / "exemplars" / "bench.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[spec.name] = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-BENCH = _load_bench()
-
-
-@pytest.fixture(scope="session")
-def bench() -> Any:
-    """The module that tries a request on a bidder and judges the answer."""
-    return BENCH
-
-
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test an exemplar."""
     if "exemplar" in metafunc.fixturenames:
-        metafunc.parametrize("exemplar", list(BENCH.exemplars()), ids=lambda exemplar: exemplar.name)
+        metafunc.parametrize("exemplar", list(exemplars()), ids=lambda exemplar: exemplar.name)

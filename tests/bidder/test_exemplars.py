@@ -1,6 +1,6 @@
 """Exemplars: a request, a catalog, and the answer that must come back. They are data, in tests/exemplars.
 
-The rule: every exemplar, whatever it is about, is also held against the invariants of any answer (see bench.py there).
+The rule: every exemplar, whatever it is about, is also held against what holds of any answer (invariants.py there).
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import pytest
 
 from bidder.domain import Exchange
 from bidder.stages.features import FEATURES
+from tests.exemplars.bench import Bench
+from tests.exemplars.cases import BASES, campaign, exemplars, put
 
 Json = dict[str, Any]
 
@@ -32,9 +34,9 @@ EXPECTATIONS = {
 }
 
 
-def test_there_are_exemplars_enough(bench: Any) -> None:
+def test_there_are_exemplars_enough() -> None:
     """At least 150, no two of one name, each saying what it expects in known words."""
-    found = list(bench.exemplars())
+    found = list(exemplars())
     assert len(found) >= WANTED
     assert [name for name, uses in Counter(each.name for each in found).items() if uses > 1] == []
     for each in found:
@@ -42,7 +44,7 @@ def test_there_are_exemplars_enough(bench: Any) -> None:
         assert each.expect.keys() <= EXPECTATIONS, each.name
 
 
-async def test_an_exemplar_gets_its_answer(bench: Any, exemplar: Any) -> None:
+async def test_an_exemplar_gets_its_answer(exemplar: Any) -> None:
     """The one expected, and one that breaks no invariant."""
     bidder = exemplar.bench()
     outcome = await bidder.bid(exemplar.body)
@@ -122,21 +124,21 @@ def _projected(found: Json, wanted: Json) -> Json:
         ("native", "imp.0.native.request.assets.1.img.wmin", 2000),
     ],
 )
-async def test_the_invariants_know_a_broken_restriction(bench: Any, request_name: str, place: str, value: Any) -> None:
+async def test_the_invariants_know_a_broken_restriction(request_name: str, place: str, value: Any) -> None:
     """A right answer to one request, held against another that forbids it: the judges object."""
-    request = copy.deepcopy(bench.BASES["requests"][request_name])
+    request = copy.deepcopy(BASES["requests"][request_name])
     banner = {"like": "banner", "bundle": "com.brand.app", "creative": dict(INSECURE)}
     video = {"like": "video", "creative": {"skippable": True, "skip_after_s": 5}}
-    campaign = bench.campaign({"banner": banner, "video": video}.get(request_name, request_name))
+    bought = campaign({"banner": banner, "video": video}.get(request_name, request_name))
     if request_name == "banner":
         request |= {"cattax": 1, "bcat": ["IAB9"]}
         request["imp"][0]["banner"]["api"] = [5]
-    bidder = bench.Bench([campaign], Exchange("generic"))
+    bidder = Bench([bought], Exchange("generic"))
     body = json.dumps(request).encode()
     outcome = await bidder.bid(body)
     assert len(outcome.bids) == 1
     assert bidder.violations(body, outcome) == []
-    bench.put(request, place, value)
+    put(request, place, value)
     assert bidder.violations(json.dumps(request).encode(), outcome) != []
 
 
@@ -152,16 +154,14 @@ async def test_the_invariants_know_a_broken_restriction(bench: Any, request_name
         ("regs", {"us_privacy": "", "ext": {"us_privacy": "1YYN"}}),
     ],
 )
-async def test_the_invariants_know_a_profile_looked_up_against_the_users_will(
-    bench: Any, place: str, value: Any
-) -> None:
+async def test_the_invariants_know_a_profile_looked_up_against_the_users_will(place: str, value: Any) -> None:
     """Whether there is a bid or not."""
-    request = copy.deepcopy(bench.BASES["requests"]["user"])
-    bidder = bench.Bench([bench.campaign({"like": "banner", "suitable_for_children": True})], Exchange("generic"))
+    request = copy.deepcopy(BASES["requests"]["user"])
+    bidder = Bench([campaign({"like": "banner", "suitable_for_children": True})], Exchange("generic"))
     body = json.dumps(request).encode()
     outcome = await bidder.bid(body)
     assert bidder.violations(body, outcome) == []
-    bench.put(request, place, value)
+    put(request, place, value)
     assert bidder.violations(json.dumps(request).encode(), outcome) != []
 
 

@@ -22,6 +22,7 @@ from bidder.stages.supply import SupplyPolicy
 from bidder.stages.wire import KINDS
 from loadtest.traffic import requests
 from openrtb_schemas.reading import _Hint
+from tests.exemplars.cases import BASES, exemplars
 
 ROOT = Path(__file__).parents[3]
 BOUNDS = get_args(openrtb_schemas.reading.Int)[1]
@@ -38,10 +39,10 @@ def pages() -> Any:
     return loaded
 
 
-def bodies(bench: Any, pages: Any) -> Iterator[bytes]:
+def bodies(pages: Any) -> Iterator[bytes]:
     """The exemplars', some with every field of the tables, and those of a simulated exchange."""
-    yield from (exemplar.body for exemplar in bench.exemplars())
-    yield from (json.dumps(request).encode() for request in pages.rich_requests(bench.BASES))
+    yield from (exemplar.body for exemplar in exemplars())
+    yield from (json.dumps(request).encode() for request in pages.rich_requests(BASES))
     yield from (case.body for case in requests(5, 300))
     native = {"ver": "1.1", "request": {"assets": [{"id": 1, "title": {"len": 90}}]}}  # says its version outside only
     yield json.dumps({"id": "1", "imp": [{"id": "1", "native": native}]}).encode()
@@ -50,10 +51,10 @@ def bodies(bench: Any, pages: Any) -> Iterator[bytes]:
 # -- the fields --------------------------------------------------------------------------------------------------------
 
 
-def test_every_hint_that_is_read_is_looked_up(bench: Any, pages: Any) -> None:
+def test_every_hint_that_is_read_is_looked_up(pages: Any) -> None:
     """One that is read in vain costs. That none is looked up which is not read, the type checker sees."""
     pages.Noting.noted.clear()
-    for body in bodies(bench, pages):
+    for body in bodies(pages):
         pages.note_lookups(body, SupplyPolicy(), pages.STRICT)
     named = {(owner, name) for owner, kind in KINDS.items() for name in kind.__struct_fields__}
     assert {(owner, name) for owner, name in named - pages.Noting.noted if is_hint(owner, name)} == set()

@@ -8,10 +8,8 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import sys
 from collections.abc import Callable, Iterator
 from functools import cache
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from random import Random
 from types import UnionType
@@ -30,6 +28,8 @@ from bidder.stages.request import BidRequest, Native, Object
 from bidder.stages.supply import SupplyPolicy
 from bidder.stages.wire import NotJsonError, read, read_to_the_letter, read_tolerantly
 from loadtest.traffic import requests
+from tests.exemplars.cases import exemplars
+from tests.exemplars.mutations import Mutator
 
 ROOT = Path(__file__).parents[3]
 REFERENCE = ROOT.parent / "shared" / "openrtb"
@@ -40,19 +40,13 @@ STRICT = SupplyPolicy(authorised={"news.example": frozenset()}, authorisation_re
 
 
 @pytest.fixture(scope="module")
-def mutator(bench: Any) -> Any:
-    """Valid requests, and what may happen to them: as in the test of mutations."""
-    spec = spec_from_file_location("mutations", ROOT / "tests" / "bidder" / "test_mutations.py")
-    assert spec is not None
-    assert spec.loader is not None
-    mutations = sys.modules[spec.name] = module_from_spec(spec)
-    spec.loader.exec_module(mutations)
-    return mutations.Mutator(bench)
+def mutator() -> Mutator:
+    return Mutator()
 
 
-def bodies(bench: Any) -> Iterator[bytes]:
+def bodies() -> Iterator[bytes]:
     """The exemplars', those of a simulated exchange and, where it exists, those of the reference data."""
-    yield from (exemplar.body for exemplar in bench.exemplars())
+    yield from (exemplar.body for exemplar in exemplars())
     yield from (case.body for case in requests(5, 300))
     yield from (path.read_bytes() for path in sorted(REFERENCE.rglob("*.json")))
     if (corpus := REFERENCE / "requests.jsonl.gz").exists():
@@ -116,12 +110,12 @@ def compare(body: bytes) -> bool:
     return True
 
 
-def test_both_ways_read_the_same(bench: Any) -> None:
+def test_both_ways_read_the_same() -> None:
     """Of what is sent to the bidder in other tests."""
-    assert sum(compare(body) for body in bodies(bench)) > 300
+    assert sum(compare(body) for body in bodies()) > 300
 
 
-def test_both_ways_read_the_same_of_damaged_requests(mutator: Any) -> None:
+def test_both_ways_read_the_same_of_damaged_requests(mutator: Mutator) -> None:
     """MUTATIONS of them, the same each time; a good share is typed to the letter all the same."""
     quick = sum(compare(mutator.body(number)) for number in range(MUTATIONS))
     print(f"{MUTATIONS} mutations: {quick} are read the quick way")
@@ -257,9 +251,9 @@ def test_what_nobody_reads_need_not_keep_to_the_schemas_bounds(value: str) -> No
         read_tolerantly(body)
 
 
-def test_an_auction_is_the_same_in_both_ways(bench: Any) -> None:
+def test_an_auction_is_the_same_in_both_ways() -> None:
     """Also the no-bid, and whether it is a request at all."""
-    for body in bodies(bench):
+    for body in bodies():
         try:
             request = read_tolerantly(body)
             expected = read_auction(begin(request), request, VENDOR, STRICT)

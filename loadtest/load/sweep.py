@@ -34,9 +34,8 @@ def add_sweep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     load.add_argument("--precision", type=command.share, default=0.1, metavar="P", help="of the answer (default 0.1)")
     load.add_argument("--duration", type=command.positive, default=8, metavar="S", help="of each try (default 8)")
     command.add_load_options(parser, load)
-    parser.add_argument(
-        "--threshold", type=command.threshold, action="append", metavar="T", help=f"default {' '.join(DEFAULT)}"
-    )
+    default = " ".join(DEFAULT).replace("%", "%%")
+    parser.add_argument("--threshold", type=command.threshold, action="append", metavar="T", help=f"default {default}")
     parser.set_defaults(play=play)
 
 

@@ -17,7 +17,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from enum import IntEnum
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Annotated, Any, Required, get_args, get_origin
 
@@ -46,6 +45,8 @@ from openrtb_schemas import (  # noqa: E402
     NativeMarkupResponse,
     restriction_paths,
 )
+from tests.exemplars.bench import Bench  # noqa: E402
+from tests.exemplars.cases import BASES, campaign, exemplars  # noqa: E402
 
 Json = dict[str, Any]
 Field = tuple[str, str]  # object, field
@@ -233,16 +234,15 @@ HINTS = {"video": _hints("Video", "imp[].video."), "audio": _hints("Audio", "imp
 class Watch:
     """Collects what is seen of each field."""
 
-    def __init__(self, bench: Any) -> None:
-        self.bench = bench
+    def __init__(self) -> None:
         self.uses: dict[Field, Use] = {}
         self.sent: set[Field] = set()
 
     async def all(self) -> None:
-        campaigns = [self.bench.campaign(name) for name in self.bench.BASES["campaigns"]]
-        for request in rich_requests(self.bench.BASES):
-            await self._request(self.bench.Bench(campaigns, Exchange("generic")), json.dumps(request).encode())
-        for exemplar in self.bench.exemplars():
+        campaigns = [campaign(name) for name in BASES["campaigns"]]
+        for request in rich_requests(BASES):
+            await self._request(Bench(campaigns, Exchange("generic")), json.dumps(request).encode())
+        for exemplar in exemplars():
             await self._request(exemplar.bench(), exemplar.body)
         for field in Noting.noted:
             self._see(field, Use.READS)
@@ -411,18 +411,9 @@ def reachable(roots: tuple[Any, ...]) -> list[str]:
     return found
 
 
-def load_bench() -> Any:
-    spec = spec_from_file_location("exemplar_bench", ROOT / "tests" / "exemplars" / "bench.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[spec.name] = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def main() -> int:
     note_native_lookups()
-    watch = Watch(load_bench())
+    watch = Watch()
     asyncio.run(watch.all())
     text = page(watch)
     if "--check" in sys.argv[1:]:

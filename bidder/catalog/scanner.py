@@ -59,8 +59,10 @@ class Scanner:
             except json.JSONDecodeError as error:
                 if not self._is_cut_short() or not self._more():
                     self._fail(error.msg, error.pos)
-            except (ValueError, RecursionError) as error:  # an integer of 5,000 digits; 1,000 levels of nesting
+            except ValueError as error:  # an integer of 5,000 digits
                 self._fail(str(error), self._at)
+            except RecursionError:
+                self._fail("nested too deeply", self._at)
             else:
                 if end < len(self._text) or not self._more():
                     text, self._at = self._text[self._at : end], end

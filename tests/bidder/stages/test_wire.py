@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import UnionType
@@ -13,13 +13,14 @@ from typing import Annotated, Any, Required, Union, get_args, get_origin
 import pytest
 from msgspec import Meta, Raw
 from msgspec.structs import fields
+from pydantic import ValidationError
 from typing_extensions import get_type_hints, is_typeddict
 
 import openrtb_schemas
 from bidder.stages import wire
 from bidder.stages.request import ABSENT, EID, Int, SupplyChain
 from bidder.stages.supply import SupplyPolicy
-from bidder.stages.wire import KINDS
+from bidder.stages.wire import KINDS, MAX_NESTING, read, read_to_the_letter
 from loadtest.traffic import requests
 from openrtb_schemas.reading import _Hint
 from tests.exemplars.cases import BASES, exemplars
@@ -141,3 +142,19 @@ def test_a_name_that_no_schema_has_is_refused(names: dict[str, str]) -> None:
     """At start-up, not at the first request."""
     with pytest.raises(LookupError):
         wire.Message(openrtb_schemas.BidRequest, names)
+
+
+@pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}")])
+def test_nesting_is_bounded_where_nobody_reads(make_body: Callable[..., bytes], opening: bytes, closing: bytes) -> None:
+    """Whatever the interpreter would bear: the schema's parser refuses what is deeper."""
+    deep = opening * (MAX_NESTING + 1) + b"1" + closing * (MAX_NESTING + 1)
+    with pytest.raises(RecursionError):
+        read_to_the_letter(make_body()[:-1] + b',"deep":%b}' % deep)
+    with pytest.raises(ValidationError, match="recursion limit exceeded"):
+        read(make_body()[:-1] + b',"deep":%b}' % deep, lambda request: request)
+
+
+def test_many_brackets_beside_each_other_are_not_nested(make_body: Callable[..., bytes]) -> None:
+    beside = b"[%b]" % b",".join([b"[]"] * MAX_NESTING)
+    request, _ = read(make_body()[:-1] + b',"wide":%b}' % beside, lambda request: request)
+    assert request.id == "auction-1"

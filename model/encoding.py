@@ -131,7 +131,7 @@ def fit_out_of_fold(
 def _keys(plan: Plan, rows: Rows) -> Keys:
     """Keys (n, 2 + categories + crosses): campaign, goal, categories in their goal, crosses in their campaign."""
     values = rows[:, list(plan.categories)]
-    if values.size and not (values.min() >= 0 and values.max() < CATEGORY_LIMIT):
+    if values.size and not (np.min(values) >= 0 and np.max(values) < CATEGORY_LIMIT):
         raise EncodingError(f"a category is outside 0..{CATEGORY_LIMIT - 1}")
     categories = values.astype(np.int64)
     campaign = rows[:, plan.campaign].astype(np.int64)

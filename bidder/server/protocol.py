@@ -98,6 +98,9 @@ class BidProtocol(HttpToolsProtocol):
         self.watch.remove(self, self._place)
         self.lane.metrics.connections -= 1
         super().connection_lost(exc)
+        # What refers back to it, so that it goes by reference counts: the collector passes by what has lived for long.
+        self._own = self.cycle = cast("Any", None)
+        self.pipeline.clear()
 
     def shutdown(self) -> None:
         """A request that has begun to arrive is still answered."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import shutil
 import socket
 import ssl
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from bidder.inference.connection import Connection
 from bidder.inference.errors import BadResponse, ConnectFailed, ConnectionLost, Timeout
 from bidder.inference.pool import tls_context
 from bidder.inference.resolver import Resolver, SocketAddress
@@ -482,3 +484,19 @@ async def test_tls_refuses_a_wrong_certificate(kit: Any, certificate: Path, host
     with pytest.raises(ConnectFailed, match=r"(?i)certificate"):
         await kit.score(lane, 1)
     assert not endpoint.requests
+
+
+async def test_an_ended_connection_goes_by_reference_counts(kit: Any) -> None:
+    """The bidder's collector passes by what has lived for long; one that never came about goes likewise."""
+    endpoint = await kit.endpoint()
+    lane = await kit.lane(endpoint.url)
+    gc.disable()
+    try:
+        await kit.score(lane, 1)
+        await endpoint.stop()
+        with contextlib.suppress(ConnectFailed, ConnectionLost):
+            await kit.score(lane, 2)
+        await kit.until(lambda: not lane.pool.open and not lane.pool.connecting)
+        assert [each for each in gc.get_objects() if type(each) is Connection and each._pool is lane.pool] == []
+    finally:
+        gc.enable()

@@ -6,26 +6,39 @@ import asyncio
 import gc
 import weakref
 
-from bidder.server.collector import ALL_EVERY, MIDDLE_EVERY, WORTH_A_LOOK, Collector
+from bidder.server.collector import ALL_EVERY, ENOUGH, WORTH_A_LOOK, Collector
 
 
-def test_the_young_are_looked_at_often_and_all_rarely() -> None:
-    """One look an interval; one a minute goes further, and one an hour all the way."""
-    looked: list[int] = []
-    collector = Collector(looked.append, lambda: WORTH_A_LOOK)
-    for _ in range(ALL_EVERY):
-        collector.tick()
-    assert (len(looked), looked.count(2), looked[-1]) == (ALL_EVERY, 1, 2)
-    assert looked.count(1) == ALL_EVERY // MIDDLE_EVERY - 1
+class Looks:
+    """What a collector does, and a heap that grows by `young` objects a tick."""
+
+    def __init__(self, young: int) -> None:
+        self.young = young
+        self.done: list[int | str] = []
+        self.collector = Collector(self.done.append, lambda: self.done.append("freeze"), lambda: self.young)
+
+    def after(self, ticks: int) -> list[int | str]:
+        for _ in range(ticks):
+            self.collector.tick()
+        return self.done
+
+
+def test_what_outlives_a_look_is_looked_at_once_more_and_then_frozen() -> None:
+    """No look is at more than ENOUGH objects beside the newest, however many a bidder keeps."""
+    looks = Looks(ENOUGH // 4)
+    assert looks.after(8) == [0, 0, 0, 2, "freeze", 0, 0, 0, 2, "freeze"]
 
 
 def test_few_young_objects_are_left_to_the_next_time() -> None:
-    """A look that finds next to nothing is not taken; the rare ones are."""
-    looked: list[int] = []
-    collector = Collector(looked.append, lambda: WORTH_A_LOOK - 1)
-    for _ in range(MIDDLE_EVERY):
-        collector.tick()
-    assert looked == [1]
+    """A look that finds next to nothing is not taken; one a minute is, at all that is not frozen."""
+    looks = Looks(WORTH_A_LOOK - 1)
+    assert looks.after(2 * ALL_EVERY) == [2, 2]
+
+
+def test_what_a_look_a_minute_leaves_counts_as_older() -> None:
+    """So that what grows slowly is frozen in the end, too."""
+    looks = Looks(WORTH_A_LOOK - 1)
+    assert looks.after(9 * ALL_EVERY) == [2] * 9 + ["freeze", 2]
 
 
 def test_a_cycle_is_found_while_the_collector_is_off() -> None:
@@ -59,7 +72,7 @@ def _cycle(count: int) -> _Node:
 async def test_it_takes_the_collectors_place_and_gives_it_back() -> None:
     """Between start and stop nothing is collected by number, and the clock goes on."""
     looked = asyncio.Event()
-    collector = Collector(lambda _: looked.set(), lambda: WORTH_A_LOOK, interval_s=0.01)
+    collector = Collector(lambda _: looked.set(), young=lambda: WORTH_A_LOOK, interval_s=0.01)
     collector.start()
     try:
         assert not gc.isenabled()

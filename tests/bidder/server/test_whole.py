@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -286,3 +288,24 @@ def test_lines_that_are_remembered_are_bounded() -> None:
         assert known is not None
         assert known.lines % 2 == head
         assert len(whole._SEEN) <= MAX_SEEN
+
+
+@pytest.mark.parametrize("parser", [False, True])
+async def test_an_ended_connection_goes_by_reference_counts(watch: Watch, *, parser: bool) -> None:
+    """The collector passes by what has lived for long: with bids, answered or not, and other paths before."""
+    side = Side(watch, parser=parser)
+    for block in (post(*LINES), post(*LINES, first=b"GET /healthz HTTP/1.1"), post(*LINES)):
+        await side.receive(block)
+    side.pipeline.waiting = []
+    await side.receive(post(*LINES) * 2)
+    found = weakref.ref(side.connection)
+    gc.disable()
+    try:
+        side.wire.closed = True
+        side.connection.connection_lost(None)
+        del side.connection
+        assert found() is not None  # a bid is under way
+        await side.answer(NO_CONTENT)
+        assert found() is None
+    finally:
+        gc.enable()

@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 from rich.console import Console
 
+from loadtest.bench.capture import CaptureError, captured
 from loadtest.bench.contest import BenchError, Effort, contests
 from loadtest.bench.cores import Cores, CoresError
 from loadtest.bench.figures import Contest, Scenario
@@ -39,6 +40,9 @@ def add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     sizes = ",".join(map(str, CAMPAIGNS))
     parser.add_argument("--campaigns", type=_counts, metavar="N,N", help=f"sizes of the catalog (default {sizes})")
     parser.add_argument("--pairs", type=count, metavar="N", help=f"turns of each system (default {FULL.pairs})")
+    parser.add_argument(
+        "--tap", action="store_true", help="what passes its sockets at half load, too (needs tcpdump, as root)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all that was measured")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table")
     parser.set_defaults(play=play)
@@ -48,8 +52,20 @@ def play(console: Console, options: argparse.Namespace) -> int:
     effort = QUICK if options.quick else FULL
     if options.pairs:
         effort = replace(effort, pairs=options.pairs)
+    if options.tap:
+        effort = replace(effort, tap=can_capture(console))
     sizes = options.campaigns or (QUICK_CAMPAIGNS if options.quick else CAMPAIGNS)
     return bench(console, scenarios(sizes), effort, options.json, options.markdown)
+
+
+def can_capture(console: Console) -> bool:
+    """Tried once, before twenty minutes are spent; says why not."""
+    try:
+        with captured((1,)):
+            return True
+    except CaptureError as error:
+        console.print(f"there will be no tap: {error}", style="bold yellow", markup=False, highlight=False)
+        return False
 
 
 def _counts(text: str) -> list[int]:

@@ -23,8 +23,10 @@ from statistics import median
 
 import httpx
 
+from loadtest.bench.capture import CaptureError, captured
 from loadtest.bench.cores import Cores, cpu_s, on_cores, yardstick_us
 from loadtest.bench.figures import SYSTEMS, Contest, Pair, Scenario, Turn
+from loadtest.bench.tap import Tapped, tapped
 from loadtest.engine import Outcome, Plan, Result, run
 from loadtest.exchange import BID_PATH
 from loadtest.program import Program
@@ -58,6 +60,7 @@ class Effort:
     requests: int  # distinct ones, sent again and again: more than what is remembered of them, or all is remembered
     in_flight: int = 32
     model_ms: float = 3.0
+    tap: bool = False  # what passes the system's sockets at half load is captured
     warming_s: float = 0.5  # once a scenario, before the first turn, with other requests than those of the turns
 
 
@@ -118,7 +121,7 @@ def _contest(scenario: Scenario, effort: Effort, rig: Rig, tell: Tell) -> Contes
     for number in range(effort.pairs):
         turns = {}
         for system in SYSTEMS if number % 2 == 0 else SYSTEMS[::-1]:
-            turns[system] = _turn(rig, system, cases, bodies, effort)
+            turns[system] = _turn(rig, system, cases, bodies, effort, tell)
         pairs.append(Pair(**turns))
         tell(f"{scenario.name}, pair {number + 1} of {effort.pairs}: {pairs[-1].ratio:.1f} times")
     return Contest(scenario, median(map(len, bodies)), tuple(pairs))
@@ -139,7 +142,7 @@ async def _bid_on(rig: Rig, cases: list[BidRequestCase]) -> list[BidRequestCase]
     return found[:BIDS_ONLY]
 
 
-def _turn(rig: Rig, system: str, cases: list[BidRequestCase], bodies: list[bytes], effort: Effort) -> Turn:
+def _turn(rig: Rig, system: str, cases: list[BidRequestCase], bodies: list[bytes], effort: Effort, tell: Tell) -> Turn:
     yardstick = yardstick_us(bodies, rig.cores)
     before_s = cpu_s(rig.pids[system])
     full = run(_plan(rig, system, cases, effort, in_flight=effort.in_flight))
@@ -150,7 +153,8 @@ def _turn(rig: Rig, system: str, cases: list[BidRequestCase], bodies: list[bytes
     # The last requests were sent when the time was up, and answered within a latency.
     per_s = whole.good / (effort.warm_up_s + effort.seconds + whole.latency_ms(50) / 1000)
     _model_latency(rig.endpoint_url, "DELETE")
-    half = run(_plan(rig, system, cases, effort, rate=per_s / 2))
+    plan = _plan(rig, system, cases, effort, rate=per_s / 2)
+    half, tap = _tapped(plan, rig.endpoint_url, tell) if effort.tap else (run(plan), None)
     model = _model_latency(rig.endpoint_url)
     bids_ms = [value / 1000 for value in half.tally.bid_latency_us.percentiles((50, 99))]
     return Turn(
@@ -166,7 +170,21 @@ def _turn(rig: Rig, system: str, cases: list[BidRequestCase], bodies: list[bytes
         p99_ms=bids_ms[1],
         model_p50_ms=model["p50_ms"],
         model_p99_ms=model["p99_ms"],
+        tap=tap,
     )
+
+
+def _tapped(plan: Plan, endpoint_url: str, tell: Tell) -> tuple[Result, Tapped | None]:
+    """A run, and what passed meanwhile: None where not all of it could be captured."""
+    port, endpoint_port = (int(url.rpartition(":")[2].partition("/")[0]) for url in (plan.url, endpoint_url))
+    result = None
+    try:
+        with captured((port, endpoint_port)) as passed:
+            result = run(plan)
+        return result, tapped(passed, port, endpoint_port, plan.warm_up_s)
+    except CaptureError as error:
+        tell(f"without a tap this time: {error}")
+        return result or run(plan), None
 
 
 def _model_latency(endpoint_url: str, method: str = "GET") -> dict[str, float]:

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
+from loadtest.bench.tap import Tapped
+
 SYSTEMS = ("bidder", "baseline")
 
 
@@ -30,6 +32,7 @@ class Turn:
     p99_ms: float
     model_p50_ms: float  # what the endpoint itself took for the calls of that run
     model_p99_ms: float
+    tap: Tapped | None = None  # of that run, where it was asked for and nothing was missed
 
     @property
     def cpu_us(self) -> float:
@@ -126,6 +129,11 @@ class Contest:
     def median(self, system: str, figure: Callable[[Turn], float]) -> float:
         return median(figure(getattr(pair, system)) for pair in self.pairs)
 
+    def tapped(self, system: str, figure: Callable[[Tapped], float]) -> float | None:
+        """The median of the turns with a tap; None: there are none."""
+        taps = [getattr(pair, system).tap for pair in self.pairs]
+        return median(found) if (found := [figure(tap) for tap in taps if tap is not None]) else None
+
     def document(self) -> dict[str, Any]:
         """For JSON: what was measured, and what follows from it."""
         return {
@@ -135,7 +143,9 @@ class Contest:
             "ratio": self.ratio,
             "noise": self.noise,
             "medians": {
-                system: {name: self.median(system, figure) for name, figure in FIGURES.items()} for system in SYSTEMS
+                system: {name: self.median(system, figure) for name, figure in FIGURES.items()}
+                | {f"tap_{name}": self.tapped(system, figure) for name, figure in TAPPED.items()}
+                for system in SYSTEMS
             },
         }
 
@@ -154,4 +164,17 @@ FIGURES: dict[str, Callable[[Turn], float]] = {
     "model_p99_ms": lambda turn: turn.model_p99_ms,
     "added_p50_ms": lambda turn: turn.added_p50_ms,
     "added_p99_ms": lambda turn: turn.added_p99_ms,
+}
+
+TAPPED: dict[str, Callable[[Tapped], float]] = {
+    "outer_p50_ms": lambda tap: tap.outer_p50_ms,
+    "outer_p99_ms": lambda tap: tap.outer_p99_ms,
+    "inner_p50_ms": lambda tap: tap.inner_p50_ms,
+    "inner_p99_ms": lambda tap: tap.inner_p99_ms,
+    "added_p50_ms": lambda tap: tap.added_p50_ms,
+    "added_p99_ms": lambda tap: tap.added_p99_ms,
+    "least_p50_ms": lambda tap: tap.least_p50_ms,
+    "least_p99_ms": lambda tap: tap.least_p99_ms,
+    "most_p50_ms": lambda tap: tap.most_p50_ms,
+    "most_p99_ms": lambda tap: tap.most_p99_ms,
 }

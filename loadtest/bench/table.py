@@ -11,12 +11,13 @@ from rich.table import Table
 
 from loadtest.bench.figures import SYSTEMS, Contest
 
-HEADS = ("campaigns", "imps", "", "CPU µs", "loads", "a core", "p50 ms", "p99 ms", "added", "bids", "ratio")
+HEADS = ("campaigns", "imps", "", "CPU µs", "loads", "a core", "p50 ms", "p99 ms", "added", "tap", "bids", "ratio")
 LEGEND = """\
 CPU µs: CPU time of the system an answer, saturated; loads: the same in times of orjson.loads of the request; a core:
 answers a second of CPU time; p50, p99: of answers with a bid, at half the load it can take; added: p50 and p99 less
-those of the endpoint's own time; bids: the share of answers with a bid; ratio: how many times the bidder's CPU time the
-baseline takes, smallest and largest pair in brackets. All are medians of pairs."""
+those of the endpoint's own time; tap: p50 and p99 of answers with a bid less those of the calls, by the kernel's times
+of the bytes at the system's sockets, where it was asked for; bids: the share of answers with a bid; ratio: how many
+times the bidder's CPU time the baseline takes, smallest and largest pair in brackets. All are medians of pairs."""
 
 
 def rows(contests: Sequence[Contest]) -> Iterator[tuple[str, ...]]:
@@ -25,7 +26,7 @@ def rows(contests: Sequence[Contest]) -> Iterator[tuple[str, ...]]:
         scenario = contest.scenario
         for system in SYSTEMS:
             median = contest.document()["medians"][system]
-            first = system == SYSTEMS[0]
+            tap, first = median["tap_added_p50_ms"], system == SYSTEMS[0]
             yield (
                 f"{scenario.campaigns:,}" if first else "",
                 f"{scenario.imps or 'mixed'}{', bids' if scenario.bids_only else ''}" if first else "",
@@ -36,6 +37,7 @@ def rows(contests: Sequence[Contest]) -> Iterator[tuple[str, ...]]:
                 f"{median['p50_ms']:.1f}",
                 f"{median['p99_ms']:.1f}",
                 f"{median['added_p50_ms']:+.1f}, {median['added_p99_ms']:+.1f}",
+                "" if tap is None else f"{tap:+.2f}, {median['tap_added_p99_ms']:+.2f}",
                 f"{median['bid_share']:.0%}",
                 "" if first else f"{contest.ratio:.1f} ({min(contest.ratios):.1f}-{max(contest.ratios):.1f})",
             )

@@ -12,6 +12,7 @@ from loadtest.bench.command import FULL, document, scenarios
 from loadtest.bench.contest import cases_of
 from loadtest.bench.figures import SYSTEMS, Contest, Pair, Scenario, Turn
 from loadtest.bench.table import HEADS, markdown, rows
+from loadtest.bench.tap import Tapped
 from loadtest.traffic import Kind
 
 TURN = Turn(
@@ -86,6 +87,18 @@ def test_tables_have_a_line_for_each_system():
     assert lines[0][-1] == ""
     assert lines[1][-1] == "10.0 (7.0-25.0)"
     assert markdown([CONTEST]).count("\n") == 4
+
+
+def test_a_tap_is_shown_where_there_was_one():
+    """Medians of the turns that have one; elsewhere the figure is left out."""
+    tap = Tapped(3_000, 2_800, 3.5, 4.75, 3.25, 4.0, 0.25, 0.75, 0.5, 1.5, alone=0)
+    tapped = replace(CONTEST, pairs=(pair(200, 2_000, tap=tap), *CONTEST.pairs[1:]))
+    column = HEADS.index("tap")
+    assert [line[column] for line in rows([tapped, CONTEST])] == ["+0.25, +0.75", "+0.25, +0.75", "", ""]
+    kept = json.loads(json.dumps(document([tapped], FULL, "2026-01-01T00:00:00+00:00")))["contests"][0]
+    assert kept["pairs"][0]["bidder"]["tap"]["outer_p99_ms"] == pytest.approx(4.75)
+    assert kept["pairs"][1]["bidder"]["tap"] is None
+    assert kept["medians"]["bidder"]["tap_most_p99_ms"] == pytest.approx(1.5)
 
 
 def test_the_document_has_everything_that_was_measured():

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from loadtest.bench.command import bench
+from loadtest.bench.command import bench, can_capture
 from loadtest.bench.contest import Effort
 from loadtest.bench.cores import Cores, CoresError, at_work, cpu_s, on_cores, yardstick_us
 from loadtest.bench.figures import SYSTEMS, Scenario
@@ -53,6 +53,35 @@ def test_a_small_bench_adds_up(tmp_path: Path):
     assert document["contests"][1]["median_bytes"] > document["contests"][0]["median_bytes"]
     assert all(pair["bidder"]["bids"] == pair["bidder"]["answers"] for pair in document["contests"][2]["pairs"])
     assert table.read_text().count("bidder") == 3
+
+
+@linux
+@two_cores
+def test_a_tap_sees_what_the_generator_sees(tmp_path: Path):
+    """Every bid of the half load, in less time than the generator saw pass, and a call within it."""
+    effort = Effort(pairs=1, seconds=0.6, warm_up_s=0.2, requests=150, in_flight=4, model_ms=1, tap=True)
+    kept, said = tmp_path / "bench.json", StringIO()
+    assert bench(Console(file=said, width=120), [Scenario(60)], effort, kept, None) == 0, said.getvalue()
+    if "without a tap" in said.getvalue():
+        pytest.skip(said.getvalue())
+    (pair,) = json.loads(kept.read_bytes())["contests"][0]["pairs"]
+    for system in SYSTEMS:
+        turn = pair[system]
+        tap = turn["tap"]
+        assert tap["bids"] == pytest.approx(
+            turn["half_rate"] * effort.seconds * turn["bids"] / turn["answers"], rel=0.5
+        )
+        assert 0 < tap["inner_p50_ms"] < tap["outer_p50_ms"] < turn["p50_ms"]
+        assert 0 < tap["least_p50_ms"] <= tap["most_p50_ms"] < tap["outer_p50_ms"]
+        assert tap["alone"] == 0
+
+
+def test_the_tap_is_asked_for_and_does_without(monkeypatch: pytest.MonkeyPatch):
+    """Where nothing can be captured the reason is said, before anything is measured."""
+    monkeypatch.setenv("PATH", "/nowhere")
+    said = StringIO()
+    assert not can_capture(Console(file=said, width=120))
+    assert "no tap: tcpdump cannot be started: No such file or directory" in said.getvalue()
 
 
 def test_one_core_is_not_enough():

@@ -7,14 +7,13 @@ when a later part fails to start.
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from bidder.catalog import Catalog, CatalogStore
+from bidder.catalog import CatalogStore
 from bidder.config import Settings
 from bidder.domain import Campaign, Exchange, Rates
 from bidder.exchanges import Usual, load_exchanges
@@ -34,6 +33,7 @@ from bidder.server.notices import NoticeDesk
 from bidder.server.patience import Patience, Watch
 from bidder.server.peers import Peers
 from bidder.server.protocol import BidProtocol, Bounds, protocol_for
+from bidder.server.replaced import let_go_of
 from bidder.server.route import App, BidRoute
 from bidder.stages.encode import Encoder
 from bidder.stages.features import FEATURES, FEATURES_VERSION
@@ -51,7 +51,6 @@ logger = logging.getLogger(__name__)
 VERSION = "0.1.0"
 PROBE_INTERVAL_S = 1.0
 MIN_TOKEN_CHARS = 16
-FREED_A_TURN, FREE_EVERY_S = 64, 0.005
 MEDIA_TYPES = {"npy": "application/x-npy", "csv": "text/csv"}
 
 
@@ -161,18 +160,6 @@ async def running(settings: Settings) -> AsyncIterator[Bidder]:
         yield Bidder(BidRoute(lane, otherwise=app), protocol, pipeline, explainer, exchanges, metrics, readiness)
 
 
-def let_go_of(replaced: Catalog[Compiled]) -> None:
-    """What a new catalog brought is not walked by the collector either; what the old one kept is freed a little at a
-    time, since all at once would hold up bids for milliseconds."""
-    gc.freeze()
-    _free(asyncio.get_running_loop(), replaced.index)
-
-
-def _free(loop: asyncio.AbstractEventLoop, compiled: Compiled) -> None:
-    if compiled.let_go(FREED_A_TURN):
-        loop.call_later(FREE_EVERY_S, _free, loop, compiled)
-
-
 def _start(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
     task = asyncio.create_task(work)
 
@@ -194,7 +181,7 @@ def catalog_of(settings: Settings, rates: Rates | None) -> CatalogStore[Compiled
         interval_s=settings.catalog_interval_s,
         region=settings.aws_region,
         directory=settings.catalog_cache_dir,
-        on_swap=let_go_of,
+        on_swap=lambda replaced: let_go_of(replaced.index),
     )
 
 

@@ -27,8 +27,6 @@ from bidder.domain import Rates
 from bidder.source import SourceError, decompress, open_source
 
 _LOG = logging.getLogger(__name__)
-_NICENESS = 10
-_LOOK_S = 0.1
 
 
 @dataclass(slots=True, frozen=True)
@@ -55,26 +53,43 @@ class Delivery:
     settled: bool = False
 
 
-def in_a_child(order: Order, stop: threading.Event) -> Delivery:
+class Stop:
+    """Ends a child early, from another thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._child: subprocess.Popen[bytes] | None = None
+        self.asked_for = False
+
+    def ask(self) -> None:
+        with self._lock:
+            self.asked_for = True
+            if self._child is not None:
+                self._child.kill()  # if it has not ended
+
+    def can_end(self, child: subprocess.Popen[bytes]) -> None:
+        """This is the child from now on."""
+        with self._lock:
+            self._child = child
+            if self.asked_for:
+                child.kill()
+
+
+def in_a_child(order: Order, stop: Stop) -> Delivery:
     """Have it done. For a thread; `stop` ends it early. CatalogError: the child failed without a word."""
     root = str(Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
     with subprocess.Popen(
-        [sys.executable, "-c", "from bidder.catalog.child import main; main()"],
+        [sys.executable, "-c", "import os; os.nice(10); from bidder.catalog.child import main; main()"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": path},
     ) as child:
-        question: bytes | None = _asked(order)
-        while True:
-            try:
-                answer, _ = child.communicate(question, timeout=_LOOK_S)
-                break
-            except subprocess.TimeoutExpired:
-                question = None
-                if stop.is_set():
-                    child.kill()
-                    raise CatalogError(f"{order.uri}: reading was stopped") from None
+        stop.can_end(child)
+        # No look at `stop` now and then: a thread that wakes up takes the interpreter, and may wait for a core with it.
+        answer, _ = child.communicate(_asked(order))
+    if stop.asked_for:
+        raise CatalogError(f"{order.uri}: reading was stopped")
     if child.returncode:
         raise CatalogError(f"{order.uri}: the process that compiles the catalog ended with status {child.returncode}")
     return Delivery(**orjson.loads(answer))
@@ -140,7 +155,6 @@ def make_image(stored: bytes, uri: str, rates: Rates | None, out: IO[bytes]) -> 
 
 def main() -> None:
     """The child."""
-    os.nice(_NICENESS)
     asked = orjson.loads(sys.stdin.buffer.read())
     logs.configure(asked.pop("log_format"))
     rates = asked.pop("rates")

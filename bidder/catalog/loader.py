@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import io
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from bidder.catalog.child import Delivery, Order, in_a_child, make_image
+from bidder.catalog.child import Delivery, Order, Stop, in_a_child, make_image
 from bidder.catalog.image import CatalogError, Image, fingerprint_of, map_image
 from bidder.domain import Campaign, Rates
 from bidder.source import Content, Source, SourceError, TooLargeError, decompress, open_source
@@ -58,7 +57,7 @@ async def load(
     try:
         source = open_source(uri, endpoint_url=endpoint_url, region=region)
         try:
-            delivery, image = await obtain(source, order, threading.Event())
+            delivery, image = await obtain(source, order, Stop())
         finally:
             await source.aclose()
     except SourceError as error:
@@ -66,7 +65,7 @@ async def load(
     return await asyncio.to_thread(open_catalog, delivery, image, str(uri), make_index)
 
 
-async def obtain(source: Source, order: Order, stop: threading.Event) -> tuple[Delivery, bytes]:
+async def obtain(source: Source, order: Order, stop: Stop) -> tuple[Delivery, bytes]:
     """What is at the source now; if it is small, its image. `stop` ends it early, from another thread. SourceError: it
     cannot be read; CatalogError: nobody can say what is wrong; else that stands in the delivery."""
     content = await source.read_small(SMALL_BYTES)

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from bidder.catalog.child import Delivery, Order
+from bidder.catalog.child import Delivery, Order, Stop
 from bidder.catalog.image import CatalogError
 from bidder.catalog.loader import Catalog, MakeIndex, obtain, open_catalog
 from bidder.domain import Rates
@@ -62,7 +61,7 @@ class CatalogStore(Generic[T]):
         self._seen = ""  # stamp of the version last read; empty: read again
         self._rejected = ""  # fingerprint of the version last found bad
         self._busy = asyncio.Lock()
-        self._closing = threading.Event()
+        self._closing = Stop()
         self._watcher: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -77,7 +76,7 @@ class CatalogStore(Generic[T]):
 
     async def aclose(self) -> None:
         """Stop watching, a load under way included."""
-        self._closing.set()
+        self._closing.ask()
         if self._watcher is not None:
             self._watcher.cancel()
             await asyncio.gather(self._watcher, return_exceptions=True)

@@ -7,8 +7,8 @@ import gc
 import io
 import logging
 import mmap
+import os
 import struct
-import threading
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -21,7 +21,7 @@ import pytest
 
 from bidder.catalog import CatalogError, CatalogStore, load
 from bidder.catalog.cache import KEPT_IMAGES, directory_for, image_path, sweep
-from bidder.catalog.child import Order, deliver, in_a_child
+from bidder.catalog.child import Order, Stop, deliver, in_a_child
 from bidder.catalog.compile import compile_document
 from bidder.catalog.image import Image, map_image, put_in_place
 from bidder.catalog.loader import SMALL_BYTES
@@ -235,8 +235,7 @@ async def test_an_invalid_document_never_becomes_an_image(tmp_path: Path, large:
 async def test_two_processes_may_compile_at_once(tmp_path: Path, large: Path) -> None:
     """Each gets a whole image, and one stays."""
     order = Order(str(large), directory=str(tmp_path / "cache"))
-    stop = threading.Event()
-    one, other = await asyncio.gather(*(asyncio.to_thread(in_a_child, order, stop) for _ in range(2)))
+    one, other = await asyncio.gather(*(asyncio.to_thread(in_a_child, order, Stop()) for _ in range(2)))
     assert one.path == other.path
     assert len(map_image(one.path).campaigns) == 300
     assert [str(path) for path in images(tmp_path / "cache")] == [one.path]
@@ -244,10 +243,22 @@ async def test_two_processes_may_compile_at_once(tmp_path: Path, large: Path) ->
 
 async def test_a_child_can_be_stopped(large: Path) -> None:
     """A bidder that stops does not wait for a catalog."""
-    stop = threading.Event()
-    stop.set()
+    stop = Stop()
+    stop.ask()
     with pytest.raises(CatalogError, match="reading was stopped"):
         await asyncio.to_thread(in_a_child, Order(str(large), directory="/proc/no"), stop)
+
+
+async def test_a_child_can_be_stopped_while_it_works(tmp_path: Path) -> None:
+    """It waits for a document that never comes."""
+    os.mkfifo(endless := tmp_path / "endless")
+    stop = Stop()
+    working = asyncio.create_task(asyncio.to_thread(in_a_child, Order(str(endless), directory=str(tmp_path)), stop))
+    await asyncio.sleep(0.2)
+    assert not working.done()
+    stop.ask()
+    with pytest.raises(CatalogError, match="reading was stopped"):
+        await working
 
 
 async def test_a_large_document_takes_over_while_the_old_image_is_in_use(

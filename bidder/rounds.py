@@ -31,10 +31,11 @@ class Round(Generic[T]):
 
     def add(self, item: T) -> None:
         if not self.added:
-            self._soon(self._end)
+            self._soon(self.end)
         self.added.append(item)
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """Takes what was added, now."""
         added, self.added = self.added, []
         for first in range(0, len(added), GROUP):
             self._take(added[first : first + GROUP])

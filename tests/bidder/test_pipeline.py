@@ -172,6 +172,23 @@ async def test_scores_that_come_too_late_are_no_bid(
     assert metrics.late_answers == {"generic": 1}
 
 
+async def test_who_has_scores_is_answered_before_others_begin(
+    make_pipeline: Make, make_body: Make, exchange: Exchange
+) -> None:
+    """In whichever order they came in a turn of the loop: less is left to do for them. Once."""
+    model = Model()
+    model.holds = True
+    pipeline = make_pipeline(model)
+    answers: list[Answer] = []
+    pipeline.take([Arrival(make_body(), exchange, 1000.0, answers.append)])
+    model.held[0](Scores([0.01], "sagemaker"))
+    assert answers == []
+    pipeline.take([Arrival(make_body(), exchange, 1000.0, answers.append)])
+    assert [answer.status for answer in answers] == [200]
+    await asyncio.sleep(0)
+    assert len(answers) == 1
+
+
 async def test_a_failure_inside_is_a_no_bid(
     make_pipeline: Make, make_body: Make, exchange: Exchange, metrics: Metrics, caplog: pytest.LogCaptureFixture
 ) -> None:

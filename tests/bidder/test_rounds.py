@@ -49,3 +49,16 @@ async def test_what_is_added_meanwhile_has_the_next_round() -> None:
     assert groups == [["first"]]
     await asyncio.sleep(0)
     assert groups == [["first"], ["again"]]
+
+
+async def test_a_round_may_be_ended_before() -> None:
+    """Then nothing is left for the end of the turn."""
+    groups: list[list[int]] = []
+    numbers = Round(groups.append)
+    numbers.add(1)
+    numbers.end()
+    assert groups == [[1]]
+    numbers.add(2)
+    await asyncio.sleep(0)
+    numbers.end()
+    assert groups == [[1], [2]]

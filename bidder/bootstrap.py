@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -274,8 +274,8 @@ async def scrape_of(settings: Settings, metrics: Metrics, stack: AsyncExitStack)
         stack.push_async_callback(peers.aclose)
         return peers.scrape
 
-    async def scrape() -> bytes:
-        return metrics.render()
+    async def scrape() -> Iterable[bytes]:
+        return metrics.pieces()
 
     return scrape
 

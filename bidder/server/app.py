@@ -5,7 +5,8 @@ The rule kept here: nothing here is on the bid path, so clarity comes before spe
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse, Response
@@ -17,8 +18,8 @@ from bidder.server.notices import NoticeDesk, add_notices
 ReadyCheck = Callable[[], Mapping[str, str]]
 """What is not ready: a part and the reason, in words. Empty: all is."""
 
-Scrape = Callable[[], Awaitable[bytes]]
-"""The metrics, as text."""
+Scrape = Callable[[], Awaitable[Iterable[bytes]]]
+"""The metrics, as text, each piece made when it is taken."""
 
 
 def make_app(scrape: Scrape, not_ready: ReadyCheck, notices: NoticeDesk) -> FastAPI:
@@ -40,7 +41,11 @@ def make_app(scrape: Scrape, not_ready: ReadyCheck, notices: NoticeDesk) -> Fast
 
     @app.get("/metrics", summary="Metrics in Prometheus' text format", response_class=Response)
     async def read_metrics() -> Response:
-        return Response(await scrape(), media_type=CONTENT_TYPE)
+        text = bytearray()
+        for piece in await scrape():
+            text += piece
+            await asyncio.sleep(0)  # bids come first
+        return Response(bytes(text), media_type=CONTENT_TYPE)
 
     add_notices(app, notices)
     describe_bids(app)

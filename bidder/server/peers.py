@@ -7,6 +7,7 @@ more and waits no longer than is bounded. A worker that does not answer is left 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -41,13 +42,13 @@ class Peers:
             await self._server.wait_closed()
             self._path.unlink(missing_ok=True)
 
-    async def scrape(self) -> bytes:
-        """The metrics of all workers, in the text exposition format."""
+    async def scrape(self) -> Iterator[bytes]:
+        """The metrics of all workers, in the text exposition format, piece by piece."""
         others = [path for path in self._folder.glob("*.sock") if path.stem != self._place]
         told = await asyncio.gather(*map(_ask, others))
         snapshots = {path.stem: families for path, families in zip(others, told, strict=True) if families is not None}
         snapshots[self._place] = self._metrics.snapshot()
-        return Together(dict(sorted(snapshots.items()))).render()
+        return Together(dict(sorted(snapshots.items()))).pieces()
 
     async def _tell(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):

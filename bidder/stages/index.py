@@ -62,6 +62,7 @@ class CampaignIndex:
 
         self.entries: Kept[int, Entry] = Kept(entry, KEPT_CAMPAIGNS)
         self.shards = tuple(Shard(parts, start, end) for start, end in pairwise(_bounds(parts.count, head, tail)))
+        parts.read_ahead()
 
     def place(self, campaign_id: str) -> int | None:
         """Where a campaign stands, the best at 0; None: there is no such campaign."""

@@ -22,7 +22,7 @@ from bidder.catalog.store import CatalogStore
 from bidder.domain import Bid, Candidate, Format, NoBidReason, Slot
 from bidder.inference.client import InferenceClient
 from bidder.inference.credentials import StaticCredentials
-from bidder.metrics import CONTENT_TYPE, NOTICES, OUTCOMES, STAGE_BUCKETS, STAGES, Metrics
+from bidder.metrics import CONTENT_TYPE, NOTICES, OUTCOMES, STAGE_BUCKETS, STAGES, Metrics, Together
 from bidder.server.busy import Busy
 from bidder.state.embedded import EmbeddedProfiles
 
@@ -95,7 +95,7 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 def exposed(metrics: Metrics) -> Samples:
     """What a scrape reads: values by name and labels. No series stands there twice."""
     samples: Samples = {}
-    for family in text_string_to_metric_families(metrics.render().decode()):
+    for family in text_string_to_metric_families(b"".join(metrics.pieces()).decode()):
         for sample in family.samples:
             key = (sample.name, frozenset(sample.labels.items()))
             assert key not in samples
@@ -177,7 +177,7 @@ def test_readiness_is_exposed_as_it_is_now() -> None:
 async def test_every_series_is_exposed_with_its_type_and_labels(everything: Metrics) -> None:
     """The text parses, and holds the series that operators rely on, neither fewer nor others."""
     found = {}
-    for family in text_string_to_metric_families(everything.render().decode()):
+    for family in text_string_to_metric_families(b"".join(everything.pieces()).decode()):
         if family.name.startswith("bidder_"):
             assert family.documentation.endswith(".")
             labels = {frozenset(sample.labels) - {"le"} for sample in family.samples}
@@ -192,6 +192,17 @@ def test_the_process_and_the_collector_are_exposed() -> None:
     names = {name for name, _ in exposed(Metrics())}
     assert {"process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds"} <= names
     assert "python_gc_collections_total" in names
+
+
+def test_a_scrape_is_made_in_pieces() -> None:
+    """Each is of one family, or of what one worker has of it: a bid waits for one of them at most."""
+    metrics = Metrics(["generic"])
+    largest = max(sum(not line.startswith(b"#") for line in piece.splitlines()) for piece in metrics.pieces())
+    assert largest == len(STAGES) * (len(STAGE_BUCKETS) + 3)
+    snapshot = [family for family in metrics.snapshot() if family[0].startswith("bidder_")]
+    together = list(Together({"0": snapshot, "1": snapshot}).pieces())
+    assert len(together) == 2 * len(snapshot)
+    assert sum(line.startswith(b"# TYPE ") for line in b"".join(together).splitlines()) == len(snapshot)
 
 
 def test_each_metrics_has_a_registry_of_its_own() -> None:

@@ -169,7 +169,8 @@ from loadtest.stack import Commands, running
 heed_signals()
 with running(pathlib.Path("."), commands=Commands({model}, {sagemaker}, {bidder})) as stack:
     print(stack.model_url, stack.sagemaker_url, stack.bidder_url, flush=True)
-    time.sleep(600)
+    while True:  # not one long sleep: a signal just before it would be heeded after it
+        time.sleep(0.1)
 """
 
 

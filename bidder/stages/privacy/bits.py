@@ -7,6 +7,7 @@ The rule kept here: strict and bounded. A character outside the alphabet, a stri
 from __future__ import annotations
 
 from binascii import a2b_base64
+from struct import Struct
 
 MAX_CHARACTERS = 8192
 """Of one string; a real TC string with many publisher restrictions has about 2,000."""
@@ -14,6 +15,8 @@ MAX_CHARACTERS = 8192
 MAX_FIBONACCI_BITS = 24
 
 _BEYOND = bytes(8)
+AHEAD = Struct(">Q").unpack_from
+"""The next 64 bits from a byte on: a quarter of what `int.from_bytes` of a slice costs."""
 
 # base64url's own characters → base64's; those of base64 that are not base64url's → one that is neither.
 _TO_BASE64 = bytes.maketrans(b"-_+/=", b"+/!!!")
@@ -44,12 +47,13 @@ class Bits:
         self.position = 0
 
     def take(self, width: int) -> int:
-        """The next `width` bits as an unsigned integer."""
+        """The next `width` bits, 57 at most, as an unsigned integer."""
         start = self.position
-        self.skip(width)
-        end = self.position
-        chunk = int.from_bytes(self.data[start >> 3 : (end + 7) >> 3], "big")
-        return (chunk >> (-end & 7)) & ((1 << width) - 1)
+        self.position = end = start + width
+        if end > self.length:
+            raise UnreadableError("ends too early")
+        (ahead,) = AHEAD(self.data, start >> 3)
+        return ahead >> (64 - (start & 7) - width) & ((1 << width) - 1)
 
     def skip(self, width: int) -> None:
         self.position += width

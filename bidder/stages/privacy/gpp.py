@@ -126,10 +126,10 @@ def _grants(bits: Bits, section_id: int) -> bool:
 
 
 def _grants_as(bits: Bits, layout: str) -> bool:
-    denying = 0
+    denied = 0
     for letter in layout:
-        denying = denying << 2 | _DENYING[letter]
-    return not bits.take(2 * len(layout)) & denying
+        denied |= bits.take(2) & _DENYING[letter]
+    return not denied
 
 
 def _signals_gpc(bits: Bits) -> bool:

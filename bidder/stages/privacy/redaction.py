@@ -1,7 +1,8 @@
 """What privacy signals forbid → gone from the request.
 
 The rule kept here: in place, and first. `redact` works on the freshly read request before anything else looks at it, so
-that no later stage, log or explanation can see what was forbidden.
+that no later stage, log or explanation can see what was forbidden. Only what is read can be there to be removed: whoever
+comes to read a further field of a person, a device, a place or a page has a test to say whether it stays.
 """
 
 from __future__ import annotations
@@ -11,25 +12,10 @@ from functools import lru_cache
 
 from bidder.stages.privacy.signals import FORBIDS, Forbidden, find_signals
 from bidder.stages.privacy.tcf import Policy
-from bidder.stages.request import BidRequest, Device, Geo, Object, Site, User, UserExt
+from bidder.stages.request import BidRequest, Geo
 
 COORDINATE_DECIMALS = 2
 """About a kilometre: what remains of a position."""
-
-
-def _read(kind: type[Object], *names: str) -> tuple[str, ...]:
-    """Those that are read. The others are named all the same: whoever comes to read one finds it removed."""
-    return tuple(name for name in names if name in kind.__struct_fields__)
-
-
-_USER_IDS = _read(User, "id", "buyeruid", "eids", "customdata", "ext")
-_USER_TRAITS = _read(User, "data", "keywords", "kwarray", "yob", "gender", "customdata")
-_EXT_TRAITS = tuple(name for name in UserExt.__struct_fields__ if name not in ("eids", "consent"))
-_DEVICE_HASHES = ("didsha1", "didmd5", "dpidsha1", "dpidmd5", "macsha1", "macmd5")
-_DEVICE_IDS = _read(Device, "ifa", "ip", "ipv6", "ext", *_DEVICE_HASHES)
-_EXACT_PLACE = _read(Geo, "zip", "accuracy", "lastfix", "ext")
-_TYPED = _read(Site, "search")
-_ADDRESSES = _read(Site, "page", "ref")
 
 
 @dataclass(slots=True, frozen=True)
@@ -72,41 +58,29 @@ def _verdict(signals: tuple[str, ...]) -> Verdict:
 
 
 def _remove(request: BidRequest, forbidden: int) -> None:
-    user, device = request.user, request.device
-    if forbidden & Forbidden.IDENTIFIERS:
-        _drop(user, _USER_IDS)
-        _drop(device, _DEVICE_IDS)
-        _drop_queries(request.site)
-    if forbidden & Forbidden.TRAITS:
-        _drop(user, _USER_TRAITS)
-        if _EXT_TRAITS and user is not None:
-            _drop(user.ext, _EXT_TRAITS)
-    if forbidden & Forbidden.POSITION:
-        if user is not None and user.geo is not None:
+    user, device, site = request.user, request.device, request.site
+    identifiers = forbidden & Forbidden.IDENTIFIERS
+    position = forbidden & Forbidden.POSITION
+    if user is not None:
+        if identifiers:
+            user.buyeruid = user.eids = user.ext = None
+        if forbidden & Forbidden.TRAITS:
+            user.data = None
+        if position and user.geo is not None:
             _coarsen(user.geo)
-        if device is not None and device.geo is not None:
+    if device is not None:
+        if identifiers:
+            device.ifa = device.ext = None
+        if position and device.geo is not None:
             _coarsen(device.geo)
-
-
-def _drop(source: Object | None, names: tuple[str, ...]) -> None:
-    if source is not None:
-        for name in names:
-            setattr(source, name, None)
+    if identifiers and site is not None and (page := site.page) is not None:
+        # Parts of addresses in which identifiers travel, and what people typed.
+        site.page = page.partition("?")[0].partition("#")[0]
 
 
 def _coarsen(geo: Geo) -> None:
-    _drop(geo, _EXACT_PLACE)
-    if geo.lat is not None:
-        geo.lat = round(geo.lat, COORDINATE_DECIMALS)
-    if geo.lon is not None:
-        geo.lon = round(geo.lon, COORDINATE_DECIMALS)
-
-
-def _drop_queries(site: Site | None) -> None:
-    """What people typed, and parts of addresses in which identifiers travel."""
-    if site is not None:
-        for name in _TYPED:
-            setattr(site, name, None)
-        for name in _ADDRESSES:
-            if (address := getattr(site, name)) is not None:
-                setattr(site, name, address.partition("?")[0].partition("#")[0])
+    geo.zip = None
+    if (latitude := geo.lat) is not None:
+        geo.lat = round(latitude, COORDINATE_DECIMALS)
+    if (longitude := geo.lon) is not None:
+        geo.lon = round(longitude, COORDINATE_DECIMALS)

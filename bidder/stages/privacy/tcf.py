@@ -10,10 +10,13 @@ Vendor List Format": the core segment whole, of the other segments only the disc
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import lru_cache
 
-from bidder.stages.privacy.bits import Bits, UnreadableError
+from msgspec import Struct
+
+from bidder.stages.privacy.bits import AHEAD, Bits, UnreadableError
 
 DISCLOSURE_REQUIRED_FROM_DS = 17_723_232_000
 """2026-03-01 in tenths of a second: strings since then must list the vendors disclosed (TCF v2.3)."""
@@ -21,15 +24,17 @@ DISCLOSURE_REQUIRED_FROM_DS = 17_723_232_000
 HEAD_BITS = 213
 """Of the core segment, up to the vendors who have consent."""
 
+_HEAD = struct.Struct(">B4xQ4xQ").unpack_from
+_12_BITS, _24_BITS, _36_BITS = (1 << 12) - 1, (1 << 24) - 1, (1 << 36) - 1
+
 CONSENT_ONLY = frozenset({1, 3, 4, 5, 6})
 """Purposes for which a legitimate interest is no legal basis (TCF v2.2)."""
 
-_NOT_ALLOWED, _REQUIRE_CONSENT, _REQUIRE_LEGITIMATE_INTEREST = 1, 2, 4  # restriction types 0, 1, 2 as bits
+_CONSENT, _INTEREST = 1 << 1, 1 << 2  # restriction types as bits: the basis that a publisher demands
 _DISCLOSED_VENDORS = 1  # segment type
 
 
-@dataclass(slots=True, frozen=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """Who we are to the framework, as registered in the Global Vendor List. Vendor 0: not registered, never consent.
 
     `legitimate_interest`: purposes registered with that basis; all others with consent. `flexible`: purposes whose
@@ -43,8 +48,7 @@ class Policy:
 NO_VENDOR = Policy()
 
 
-@dataclass(slots=True, frozen=True)
-class Consent:
+class Consent(Struct, frozen=True, gc=False):
     """What a TC string says to one vendor."""
 
     purposes: int  # 24 bits, purpose 1 first
@@ -54,63 +58,80 @@ class Consent:
     vendor_legitimate_interest: bool
     restrictions: Mapping[int, int]  # purpose → restriction types for our vendor, as bits
 
-    def allows(self, purpose: int, policy: Policy) -> bool:
-        """Whether there is a legal basis for `purpose`, on the basis registered or the one the publisher demands."""
-        restrictions = self.restrictions.get(purpose, 0)
-        by_interest = purpose in policy.legitimate_interest and purpose not in CONSENT_ONLY
-        if restrictions:
-            if restrictions not in (_REQUIRE_CONSENT, _REQUIRE_LEGITIMATE_INTEREST):
-                return False  # not allowed, unknown, or both at once
-            demands_interest = restrictions == _REQUIRE_LEGITIMATE_INTEREST
-            if demands_interest != by_interest and (purpose not in policy.flexible or purpose in CONSENT_ONLY):
-                return False
-            by_interest = demands_interest
-        bit = 1 << (24 - purpose)
-        if by_interest:
-            return self.vendor_legitimate_interest and bool(self.legitimate_interests & bit)
-        return self.vendor_consent and bool(self.purposes & bit)
+    def allowed(self, policy: Policy) -> int:
+        """The purposes with a legal basis, as bits (`bit_of`), on the basis registered or the one the publisher
+        demands."""
+        by_consent = self.purposes if self.vendor_consent else 0
+        by_interest = self.legitimate_interests if self.vendor_legitimate_interest else 0
+        interests = _interests(policy.legitimate_interest)
+        allowed = by_consent & ~interests | by_interest & interests
+        for purpose, kinds in self.restrictions.items():
+            bit = bit_of(purpose)
+            allowed &= ~bit
+            if _may_demand(kinds, purpose, policy, registered=_INTEREST if interests & bit else _CONSENT):
+                allowed |= bit & (by_interest if kinds == _INTEREST else by_consent)
+        return allowed
 
     def opts_in(self, special_feature: int) -> bool:
         return self.vendor_consent and bool(self.special_features & 1 << (12 - special_feature))
 
 
+def bit_of(purpose: int) -> int:
+    """Purpose 1 first, of 24; 0 for what is none."""
+    return 1 << 24 >> purpose if purpose else 0
+
+
+@lru_cache(maxsize=16)
+def _interests(registered: frozenset[int]) -> int:
+    bits = 0
+    for purpose in registered - CONSENT_ONLY:
+        bits |= bit_of(purpose)
+    return bits
+
+
+def _may_demand(kinds: int, purpose: int, policy: Policy, registered: int) -> bool:
+    """Whether a publisher may restrict a purpose to this basis; not where it is another than the one registered and
+    not flexible. No basis: not allowed, unknown, or both at once."""
+    if kinds == registered:
+        return True
+    return kinds in (_CONSENT, _INTEREST) and purpose in policy.flexible and purpose not in CONSENT_ONLY
+
+
 def read_consent(text: str, vendor_id: int) -> Consent:
     """The consent that `text` gives to vendor `vendor_id`. Raises `UnreadableError`."""
-    core, *segments = text.split(".", 4)
-    bits = Bits(core)
-    head = bits.take(HEAD_BITS)
-    if _field(head, 0, 6) != 2:
+    segments = text.split(".", 4)
+    bits = Bits(segments.pop(0))
+    bits.skip(HEAD_BITS)
+    # The fields of fixed places: version at bit 0, updated 42, then from byte 17 scope 138, special features 140,
+    # purposes 152, legitimate interests 176. Not read: created 6, CMP 78 and its version 90, screen 102, language 108,
+    # versions of the vendor list 120 and the policy 132, non-standard texts 139, purpose one treatment 200 (no basis by
+    # itself), publisher's country 201.
+    version, updated, choices = _HEAD(bits.data)
+    if version >> 2 != 2:
         raise UnreadableError("a TC string of another version than 2")
-    if not _field(head, 138, 1):
+    if not choices >> 61 & 1:
         raise UnreadableError("a TC string of global scope")
     vendor_consent = _lists_vendor(bits, vendor_id)
     vendor_interest = _lists_vendor(bits, vendor_id)
     restrictions = _restrictions(bits, vendor_id)
-    disclosed = _discloses(segments, vendor_id)
-    updated_ds = _field(head, 42, 36)
-    if disclosed is False or (disclosed is None and updated_ds >= DISCLOSURE_REQUIRED_FROM_DS):
+    disclosed = _discloses(segments, vendor_id) if segments else None
+    if disclosed is False or (disclosed is None and updated >> 26 & _36_BITS >= DISCLOSURE_REQUIRED_FROM_DS):
         raise UnreadableError("the vendor was not disclosed")
     return Consent(
-        purposes=_field(head, 152, 24),
-        legitimate_interests=_field(head, 176, 24),
-        special_features=_field(head, 140, 12),
-        vendor_consent=vendor_consent,
-        vendor_legitimate_interest=vendor_interest,
-        restrictions=restrictions,
+        choices >> 24 & _24_BITS,
+        choices & _24_BITS,
+        choices >> 48 & _12_BITS,
+        vendor_consent,
+        vendor_interest,
+        restrictions,
     )
-
-
-def _field(head: int, start: int, width: int) -> int:
-    """The fields of fixed places. Not read: created 6, CMP 78 and its version 90, screen 102, language 108, versions of
-    the vendor list 120 and the policy 132, non-standard texts 139, purpose one treatment 200 (no basis by itself),
-    publisher's country 201."""
-    return head >> (HEAD_BITS - start - width) & ((1 << width) - 1)
 
 
 def _lists_vendor(bits: Bits, vendor_id: int) -> bool:
     """Whether a vendor section lists `vendor_id`: a field of bits, or ranges. Reads to the section's end."""
-    highest = bits.take(16)
-    if bits.take(1):
+    head = bits.take(17)
+    highest = head >> 1
+    if head & 1:
         return _in_ranges(bits, vendor_id, highest)
     start = bits.position
     bits.skip(highest)
@@ -122,8 +143,8 @@ def _in_ranges(bits: Bits, vendor_id: int, highest: int) -> bool:
     found = False
     data, position = bits.data, bits.position + 12
     for _ in range(bits.take(12)):
-        # Both vendors at one look, 33 bits of the next 48: half the time of a `take` for each field.
-        ahead = int.from_bytes(data[position >> 3 : (position >> 3) + 6], "big") >> (15 - (position & 7))
+        # Both vendors at one look, 33 bits of the next 64: less than half the time of a `take` for each field.
+        ahead = AHEAD(data, position >> 3)[0] >> (31 - (position & 7))
         first = ahead >> 16 & 0xFFFF
         if ahead >> 32 & 1:
             last = ahead & 0xFFFF

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bidder.stages.privacy.bits import MAX_CHARACTERS, UnreadableError
-from bidder.stages.privacy.tcf import CONSENT_ONLY, Consent, Policy, read_consent
+from bidder.stages.privacy.tcf import CONSENT_ONLY, Consent, Policy, bit_of, read_consent
 
 Make = Callable[..., str]
 
@@ -27,8 +27,8 @@ SERVICE_EXAMPLE = "CPXxRfAPXxRfAAfKABENB-CgAAAAAAAAAAYgAAAAAAAA"
 
 
 def allowed(text: str, policy: Policy = POLICY) -> set[int]:
-    consent = read_consent(text, policy.vendor_id)
-    return {purpose for purpose in PURPOSES if consent.allows(purpose, policy)}
+    bits = read_consent(text, policy.vendor_id).allowed(policy)
+    return {purpose for purpose in PURPOSES if bits & bit_of(purpose)}
 
 
 def test_a_string_that_allows_all_allows_all(make_tc_string: Make) -> None:

@@ -170,13 +170,13 @@ def note_lookups(body: bytes, *policies: SupplyPolicy) -> None:
                     parts.understand(noting(part))
         for supply in policies:
             noted = noting(request)
-            read_auction(begin(noted), noted, VENDOR, supply)
+            read_auction(noted, begin(noted), VENDOR, supply)
 
 
 def note_native_lookups() -> None:
     """From now on native requests are read into noting objects."""
     read_native = native.read_markup
-    native.read_markup = lambda parsed: noting(read_native(parsed))
+    native.read_markup = lambda request: (noting((read := read_native(request))[0]), read[1])
 
 
 # -- the requests ------------------------------------------------------------------------------------------------------

@@ -154,8 +154,7 @@ class Slot(Struct, gc=False):
         return (self.video is not None and self.video.is_pod) or (self.audio is not None and self.audio.is_pod)
 
 
-@dataclass(slots=True)
-class Auction:
+class Auction(Struct, gc=False):
     """One bid request (BidRequest, section 3.2.1), normalised: 2.5's places read, identifiers already redacted where
     a privacy signal forbids them. Empty string, 0 or an empty set means: not said."""
 

@@ -7,11 +7,13 @@ the ones that targeting itself leaves. What no named rule explains is shown as `
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import MISSING, fields, replace
 from functools import reduce
 from itertools import islice
 from operator import or_
 from typing import Any
+
+from msgspec import NODEFAULT
+from msgspec.structs import fields, replace
 
 from bidder.domain import Auction, Campaign, CreativeSpec, Deal, Format, Profile, Slot
 from bidder.pipeline import Open
@@ -46,7 +48,7 @@ _OPENRTB = {
 _RESTRICTIONS = {
     field.name: field.default
     for field in fields(Auction)
-    if (field.name.startswith(("allowed_", "blocked_")) or field.name == "coppa") and field.default is not MISSING
+    if (field.name.startswith(("allowed_", "blocked_")) or field.name == "coppa") and field.default is not NODEFAULT
 }
 
 

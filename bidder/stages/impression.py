@@ -148,18 +148,19 @@ def _rewarded_by_prebid(prebid: Any) -> bool:
 
 def _deals(listed: list[DealObject]) -> tuple[Deal, ...]:
     """Deals that share an id are left out: a bid could mean either."""
+    if len(listed) == 1:
+        return () if (deal := _deal(listed[0])) is None else (deal,)
     deals = [deal for each in listed if (deal := _deal(each)) is not None]
-    if len(listed) > 1:
-        ids = [each.id for each in listed]
-        if len(frozenset(ids)) < len(ids):
-            deals = [deal for deal in deals if ids.count(deal.id) == 1]
+    ids = [each.id for each in listed]
+    if len(frozenset(ids)) < len(ids):
+        deals = [deal for deal in deals if ids.count(deal.id) == 1]
     return tuple(deals)
 
 
 def _deal(deal: DealObject) -> Deal | None:
     """None: its floors cannot be meant. Source: §3.2.12."""
     floor, per_second, by_duration = deal.bidfloor, deal.mincpmpersec, deal.durfloors
-    if _below_zero(floor, per_second, by_duration):
+    if (floor or 0) < 0 or ((per_second or by_duration) and _below_zero(per_second, by_duration)):
         return None
     return Deal(
         deal.id,
@@ -174,12 +175,8 @@ def _deal(deal: DealObject) -> Deal | None:
     )
 
 
-def _below_zero(floor: float | None, per_second: float | None, by_duration: list[DurFloors] | None) -> bool:
-    return (
-        (floor is not None and floor < 0)
-        or (per_second is not None and per_second < 0)
-        or (by_duration is not None and any((each.bidfloor or 0) < 0 for each in by_duration))
-    )
+def _below_zero(per_second: float | None, by_duration: list[DurFloors] | None) -> bool:
+    return (per_second or 0) < 0 or any((each.bidfloor or 0) < 0 for each in by_duration or ())
 
 
 def _duration_floors(floors: list[DurFloors]) -> DurationFloors:
@@ -229,7 +226,7 @@ def _media(media: Media, video: Video = NO_VIDEO) -> MediaOffer | None:
     per_second, by_duration, pod = media.mincpmpersec, media.durfloors, _pod(media, video)
     if pod is not None and (pod.seconds < 0 or pod.most_ads < 0):
         return None
-    if (per_second or by_duration) and _below_zero(None, per_second, by_duration):
+    if (per_second or by_duration) and _below_zero(per_second, by_duration):
         return None
     protocols, companions = media.protocols, media.companionad
     if not protocols:

@@ -10,11 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
-from msgspec import ValidationError, convert
+from msgspec import DecodeError, Raw, Struct, ValidationError, convert
+from msgspec.json import Decoder
 
 from bidder.domain import NO_CODES, NOTHING, NativeAsset, NativeOffer
 from bidder.stages.parts import Parts
-from bidder.stages.request import Codes, Int, Native, Object, Texts
+from bidder.stages.request import ABSENT, Codes, Int, Native, Object, Texts
 from openrtb_schemas import NATIVE_REQUEST
 
 # -- what is read of it, by the schema's names -------------------------------------------------------------------------
@@ -66,17 +67,32 @@ class NativeMarkupRequest(Object):
     privacy: Int | None = None
 
 
-def read_markup(parsed: Any) -> NativeMarkupRequest:
-    """What a parsed request asks for, wrapped or not. ValueError: it cannot be read."""
+class _Wrapped(Struct, gc=False):
+    """As Native 1.0 has it: `{"native": {...}}`."""
+
+    native: NativeMarkupRequest
+    assets: Raw = ABSENT  # beside which the other counts for nothing
+
+
+_decode, _decode_wrapped = Decoder(NativeMarkupRequest).decode, Decoder(_Wrapped).decode
+
+
+def read_markup(request: str | dict[str, Any]) -> tuple[NativeMarkupRequest, bool]:
+    """What a request asks for, and whether it is wrapped. ValueError: it cannot be read."""
+    if isinstance(request, str):
+        try:
+            if not request.startswith('{"native"'):
+                return _decode(request), False
+            if (wrapped := _decode_wrapped(request)).assets is ABSENT:
+                return wrapped.native, True
+        except (DecodeError, UnicodeEncodeError, RecursionError):
+            pass  # for the schema
+    parsed = orjson.loads(request) if isinstance(request, str) else request
+    is_wrapped = isinstance(parsed, dict) and "native" in parsed and "assets" not in parsed
     try:
-        return convert(_unwrapped(parsed), NativeMarkupRequest)
+        return convert(parsed["native"] if is_wrapped else parsed, NativeMarkupRequest), is_wrapped
     except ValidationError:
-        return convert(NATIVE_REQUEST.validate_python(parsed), NativeMarkupRequest)
-
-
-def _unwrapped(parsed: Any) -> Any:
-    """Native 1.0 wraps it: `{"native": {...}}`."""
-    return parsed["native"] if isinstance(parsed, dict) and "native" in parsed and "assets" not in parsed else parsed
+        return convert(NATIVE_REQUEST.validate_python(parsed), NativeMarkupRequest), is_wrapped
 
 
 # -- what becomes of it ------------------------------------------------------------------------------------------------
@@ -84,10 +100,8 @@ def _unwrapped(parsed: Any) -> Any:
 
 def native_offer(native: Native) -> NativeOffer | None:
     """None: its request cannot be read, or asks for no asset."""
-    raw = native.request
     try:
-        parsed = orjson.loads(raw) if isinstance(raw, str) else raw
-        markup = read_markup(parsed)
+        markup, is_wrapped = read_markup(native.request)
     except ValueError:
         return None
     if not markup.assets:
@@ -95,7 +109,7 @@ def native_offer(native: Native) -> NativeOffer | None:
     return NativeOffer(
         tuple([_asset(asset) for asset in markup.assets]),
         markup.ver or native.ver or "1.2",
-        "assets" not in parsed,
+        is_wrapped,
         native.api or NO_CODES,
         native.battr or NO_CODES,
         tuple([(tracker.event, tracker.methods) for tracker in markup.eventtrackers or ()]),
@@ -106,31 +120,15 @@ def native_offer(native: Native) -> NativeOffer | None:
 def _asset(asset: AssetRequest) -> NativeAsset:
     number, required = asset.id, asset.required == 1
     if (title := asset.title) is not None:
-        return NativeAsset(number, required, "title", max_length=title.len)
+        return NativeAsset(number, required, "title", 0, title.len)
     if (image := asset.img) is not None:
-        return NativeAsset(
-            number,
-            required,
-            "image",
-            type=image.type or 0,
-            width=image.w or 0,
-            height=image.h or 0,
-            min_width=image.wmin or 0,
-            min_height=image.hmin or 0,
-            mimes=image.mimes or NOTHING,
-        )
+        sizes = image.w or 0, image.h or 0, image.wmin or 0, image.hmin or 0
+        return NativeAsset(number, required, "image", image.type or 0, 0, *sizes, image.mimes or NOTHING)
     if (data := asset.data) is not None:
-        return NativeAsset(number, required, "data", type=data.type, max_length=data.len or 0)
+        return NativeAsset(number, required, "data", data.type, data.len or 0)
     if (video := asset.video) is not None:
-        return NativeAsset(
-            number,
-            required,
-            "video",
-            mimes=video.mimes,
-            min_duration_s=video.minduration,
-            max_duration_s=video.maxduration,
-            protocols=video.protocols,
-        )
+        durations = video.minduration, video.maxduration
+        return NativeAsset(number, required, "video", 0, 0, 0, 0, 0, 0, video.mimes, *durations, video.protocols)
     return NativeAsset(number, required, "unknown")
 
 

@@ -52,7 +52,7 @@ class Bits:
         self.position = end = start + width
         if end > self.length:
             raise UnreadableError("ends too early")
-        (ahead,) = AHEAD(self.data, start >> 3)
+        ahead: int = AHEAD(self.data, start >> 3)[0]
         return ahead >> (64 - (start & 7) - width) & ((1 << width) - 1)
 
     def skip(self, width: int) -> None:

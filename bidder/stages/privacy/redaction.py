@@ -1,8 +1,8 @@
 """What privacy signals forbid → gone from the request.
 
 The rule kept here: in place, and first. `redact` works on the freshly read request before anything else looks at it, so
-that no later stage, log or explanation can see what was forbidden. Only what is read can be there to be removed: whoever
-comes to read a further field of a person, a device, a place or a page has a test to say whether it stays.
+that no later stage, log or explanation can see what was forbidden. Only what is read can be there to be removed, and a
+test asks of each field of a person, a device, a place or a page whether it stays.
 """
 
 from __future__ import annotations

@@ -109,7 +109,7 @@ def test_every_profile_with_every_format(name: str, format: Format) -> None:
     """What the encoder makes for an exchange that ships is what that exchange takes."""
     exchange = replace(EXCHANGES[name], seats={"seat-1": "4711"})
     slot = changed(SLOT, deals=(Deal("d-1"),))
-    auction = replace(AUCTION, slots=[slot])
+    auction = changed(AUCTION, slots=[slot])
     for one in (bid(format, slot), bid(format, slot, slot.deals[0])):
         encoded = ENCODER.answer(auction, [one], exchange)
         assert (encoded.refused, len(encoded.bids)) == ([], 1)
@@ -122,7 +122,7 @@ def test_every_profile_with_hostile_ids(name: str) -> None:
     exchange = replace(EXCHANGES[name], seats={"seat-1": "4711"})
     for hostile in ("\"'><script>", "]]><Evil/>", "🎯" * 2500, "${AUCTION_PRICE}", "\r\n\x00\x01\x02\x03"):
         slot = changed(SLOT, id=hostile[::-1])
-        auction = replace(AUCTION, id=hostile, slots=[slot])
+        auction = changed(AUCTION, id=hostile, slots=[slot])
         for format in Format:
             encoded = ENCODER.answer(auction, [bid(format, slot)], exchange)
             if encoded.body:
@@ -244,9 +244,9 @@ def test_numbers_that_are_no_json() -> None:
 def test_seats_of_the_request() -> None:
     """A seat that is blocked, or not among those allowed, may not bid."""
     answer = ENCODER.encode(AUCTION, [bid()], GENERIC)
-    assert kinds(answer, replace(AUCTION, blocked_seats=frozenset({"seat-1"}))) == ["seat"]
-    assert kinds(answer, replace(AUCTION, allowed_seats=frozenset({"seat-2"}))) == ["seat"]
-    assert kinds(answer, replace(AUCTION, allowed_seats=frozenset({"seat-1"}))) == []
+    assert kinds(answer, changed(AUCTION, blocked_seats=frozenset({"seat-1"}))) == ["seat"]
+    assert kinds(answer, changed(AUCTION, allowed_seats=frozenset({"seat-2"}))) == ["seat"]
+    assert kinds(answer, changed(AUCTION, allowed_seats=frozenset({"seat-1"}))) == []
 
 
 def test_two_seats_where_one_is_read() -> None:
@@ -280,7 +280,7 @@ def test_two_bids_with_one_id() -> None:
 def test_bids_for_one_impression(open_: int, dealt: int, profile: dict[str, Any], expected: list[str]) -> None:
     """As many as the profile takes, bids with deals beside them where it says so."""
     slot = changed(SLOT, deals=(Deal("d-1"), Deal("d-2")))
-    auction = replace(AUCTION, slots=[slot])
+    auction = changed(AUCTION, slots=[slot])
     bids = [bid(slot=slot) for _ in range(open_)] + [bid(slot=slot, deal=slot.deals[n]) for n in range(dealt)]
     exchange = replace(GENERIC, **profile)
     assert kinds(ENCODER.encode(auction, bids, exchange), auction, exchange) == expected
@@ -289,7 +289,7 @@ def test_bids_for_one_impression(open_: int, dealt: int, profile: dict[str, Any]
 def test_a_deal_twice() -> None:
     """Two bids with one deal for one impression are one too many."""
     slot = changed(SLOT, deals=(Deal("d-1"),))
-    auction = replace(AUCTION, slots=[slot])
+    auction = changed(AUCTION, slots=[slot])
     exchange = replace(GENERIC, bids_per_imp=2)
     bids = [bid(slot=slot, deal=slot.deals[0]) for _ in range(2)]
     assert kinds(ENCODER.encode(auction, bids, exchange), auction, exchange) == ["bids_per_imp"]
@@ -298,7 +298,7 @@ def test_a_deal_twice() -> None:
 def test_a_pod_takes_as_many_as_fill_it() -> None:
     """Its bids for one impression are not counted."""
     slot = changed(SLOT, video=MediaOffer(pod=Pod(seconds=60, most_ads=3)))
-    auction = replace(AUCTION, slots=[slot])
+    auction = changed(AUCTION, slots=[slot])
     bids = [bid(Format.VIDEO, slot, slot_in_pod=place) for place in (1, 0, -1)]
     assert kinds(ENCODER.encode(auction, bids, GENERIC), auction) == []
 
@@ -306,7 +306,7 @@ def test_a_pod_takes_as_many_as_fill_it() -> None:
 def test_deals_and_their_floors() -> None:
     """A private slot takes bids with deals only, and a deal's floor goes before the slot's."""
     slot = changed(SLOT, private=True, deals=(Deal("d-1", floor_micros=2_000_000),))
-    auction = replace(AUCTION, slots=[slot])
+    auction = changed(AUCTION, slots=[slot])
     assert kinds(ENCODER.encode(auction, [bid(slot=slot, price_micros=2_000_000)], GENERIC), auction) == ["private"]
     for price, expected in ((2_000_000, []), (1_999_999, ["floor"])):
         answer = ENCODER.encode(auction, [bid(slot=slot, deal=slot.deals[0], price_micros=price)], GENERIC)
@@ -315,7 +315,7 @@ def test_deals_and_their_floors() -> None:
 
 def test_a_floor_in_another_currency_is_not_compared() -> None:
     """Without rates there is nothing to hold it against."""
-    auction = replace(AUCTION, slots=[changed(SLOT, floor_currency="JPY", floor_micros=900_000_000)])
+    auction = changed(AUCTION, slots=[changed(SLOT, floor_currency="JPY", floor_micros=900_000_000)])
     assert kinds(ENCODER.encode(auction, [bid()], GENERIC), auction) == []
 
 
@@ -351,6 +351,6 @@ def test_the_self_check_can_be_off() -> None:
 def test_the_self_check_never_raises() -> None:
     """A mistake of its own is counted too."""
     check = SelfCheck(every=1)
-    broken = replace(AUCTION, slots=[object()])  # type: ignore[list-item]
+    broken = changed(AUCTION, slots=[object()])  # type: ignore[list-item]
     check.look(ENCODER.encode(AUCTION, [bid()], GENERIC), broken, GENERIC)
     assert check.violations["failed"] == 1

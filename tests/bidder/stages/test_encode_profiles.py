@@ -126,7 +126,7 @@ def test_a_bid_with_a_deal_stands_beside_one_without() -> None:
 
 def test_a_test_auction_is_marked_in_every_url() -> None:
     """What comes back of it can be told apart."""
-    encoded = only(answer(auction=replace(AUCTION, test=True)))
+    encoded = only(answer(auction=changed(AUCTION, test=True)))
     assert all("&test=1&campaign=" in encoded[field] for field in ("nurl", "burl", "lurl"))
     assert "&amp;test=1&amp;campaign=" in encoded["adm"]
     assert "test=1" not in json.dumps(only(answer()))
@@ -134,14 +134,14 @@ def test_a_test_auction_is_marked_in_every_url() -> None:
 
 def test_what_may_not_be_measured_is_marked_in_every_url() -> None:
     """What comes back of it is told apart; the bid is the same."""
-    unmeasured = replace(AUCTION, may_measure=False)
+    unmeasured = changed(AUCTION, may_measure=False)
     for creative in (BANNER, NATIVE, VIDEO):
         marked, plain = only(answer(bid(creative), auction=unmeasured)), only(answer(bid(creative)))
         for field in ("nurl", "burl", "lurl", "adm"):
             assert marked[field].count("m=0") == plain[field].count("/notice/") > 0
             assert marked[field].replace("&amp;m=0", "").replace("&m=0", "") == plain[field]
         assert "m=0" not in json.dumps(plain)
-    assert "&test=1&m=0&" in only(answer(auction=replace(unmeasured, test=True)))["nurl"]
+    assert "&test=1&m=0&" in only(answer(auction=changed(unmeasured, test=True)))["nurl"]
 
 
 def test_a_flexible_size_is_answered_with_its_ratio() -> None:
@@ -161,7 +161,7 @@ def test_categories_in_the_taxonomy_of_the_request() -> None:
     """Where the campaign is labelled in several, the exchange gets the one that it speaks."""
     campaign = replace(CAMPAIGN, categories=("IAB3",), category_taxonomy=1, more_categories=((7, ("53", "54")),))
     for asked, expected in ((1, (["IAB3"], 1)), (7, (["53", "54"], 7)), (2, (["IAB3"], 1))):
-        encoded = only(answer(bid(campaign=campaign), auction=replace(AUCTION, category_taxonomy=asked)))
+        encoded = only(answer(bid(campaign=campaign), auction=changed(AUCTION, category_taxonomy=asked)))
         assert (encoded["cat"], encoded["cattax"]) == expected
 
 
@@ -173,7 +173,7 @@ def test_categories_where_a_bid_cannot_name_their_taxonomy(profile: dict[str, An
     none = replace(CAMPAIGN, categories=("53",), category_taxonomy=7)
     for campaign, expected in ((first, ["IAB3"]), (more, ["IAB3"]), (none, None)):
         for asked in (1, 7):
-            auction = replace(AUCTION, category_taxonomy=asked)
+            auction = changed(AUCTION, category_taxonomy=asked)
             encoded = only(answer(bid(campaign=campaign), auction=auction, **profile))
             assert (encoded.get("cat"), encoded.get("cattax")) == (expected, None)
 
@@ -337,7 +337,7 @@ def test_a_registered_creative_has_no_markup(creative: Creative) -> None:
 def test_markup_on_the_win_notice(creative: Creative) -> None:
     """What the win notice answers with is what `adm` would have held."""
     hostile = "\"'><]]>&${AUCTION_PRICE}"
-    auction = replace(AUCTION, id=hostile)
+    auction = changed(AUCTION, id=hostile)
     exchange = Exchange("demo", markup="nurl")
     encoder = Encoder(NOTICES)
     fetched = only(encoder.answer(auction, [bid(creative)], exchange))
@@ -395,6 +395,6 @@ def test_the_price_in_the_markup(creative: Creative) -> None:
 
 def test_no_multiplier_where_billing_is_not_called() -> None:
     """DOOH on an exchange without `burl` has nowhere to put it."""
-    auction = replace(AUCTION, channel="dooh")
+    auction = changed(AUCTION, channel="dooh")
     assert "multiplier=" in only(answer(auction=auction))["burl"]
     assert "burl" not in only(answer(auction=auction, notices=frozenset({"nurl"})))

@@ -7,6 +7,7 @@ import json
 from random import Random
 from typing import Any
 
+import orjson
 import pytest
 from msgspec import ValidationError, convert
 from msgspec.structs import fields
@@ -83,12 +84,16 @@ def test_both_ways_read_the_same() -> None:
     texts = [imp["native"]["request"] for imps in made for imp in imps if isinstance(imp, dict) and "native" in imp]
     sent = [json.loads(text) if isinstance(text, str) else text for text in texts]
     quick = 0
-    for parsed in [WHOLE, {"native": WHOLE}, *sent, *(damaged(rng) for _ in range(5000))]:
-        try:
-            read = read_markup(parsed)
-        except ValueError:
-            read = None
-        assert repr(read) == repr(by_the_schema(parsed)), parsed
+    both: Any = {"native": WHOLE, "assets": []}, {"native": WHOLE, "assets": 7}
+    for parsed in [WHOLE, {"native": WHOLE}, *both, *sent, *(damaged(rng) for _ in range(5000))]:
+        for request in (parsed, json.dumps(parsed), json.dumps(parsed, separators=(",", ":"))):
+            expected = by_the_schema(orjson.loads(request) if isinstance(request, str) else request)
+            try:
+                read, is_wrapped = read_markup(request)
+            except ValueError:
+                read, is_wrapped = None, False
+            assert repr(read) == repr(expected), request
+            assert is_wrapped is (read is not None and "assets" not in parsed)
         try:
             convert(parsed.get("native", parsed), NativeMarkupRequest)
         except ValidationError:

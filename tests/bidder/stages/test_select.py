@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace as changed
 
 from bidder.domain import (
     Auction,
@@ -68,7 +69,7 @@ def lots_of(bids: list[Bid]) -> list[Lot]:
 def is_wanted(candidates: list[Candidate], auction: Auction, exchange: Exchange) -> bool:
     """As of an auction of the candidates' slots."""
     slots = [candidate.slot for candidate in candidates]
-    return one_each_is_wanted(candidates, replace(auction, slots=slots), exchange)
+    return one_each_is_wanted(candidates, changed(auction, slots=slots), exchange)
 
 
 def test_no_advertiser_is_on_a_page_twice() -> None:
@@ -277,4 +278,4 @@ def test_one_bid_each_is_not_wanted_where_bids_stand_beside_each_other() -> None
     assert not is_wanted([deals, plain], auction, replace(ONE, deals_beside_open=True))
     assert not is_wanted([plain, pod], auction, ONE)
     assert not is_wanted([plain, roadblock], auction, ONE)
-    assert is_wanted([plain, roadblock], replace(auction, all_impressions=False), ONE)
+    assert is_wanted([plain, roadblock], changed(auction, all_impressions=False), ONE)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace as changed
 
 from bidder.domain import (
     Auction,
@@ -120,7 +120,7 @@ def test_ids_of_content_taxonomy_1_count_whatever_cattax_says(make_campaign: Mak
     both = make_campaign("both", ad_categories=("IAB8-5",), more_categories=((8, ("1133",)),))
     request = auction(blocked_categories=frozenset({"1551", "IAB8"}), category_taxonomy=8)
     assert ids([both], request, exchange) == []
-    assert ids([both], replace(request, blocked_categories=frozenset({"1551", "IAB2"})), exchange) == ["both"]
+    assert ids([both], changed(request, blocked_categories=frozenset({"1551", "IAB2"})), exchange) == ["both"]
 
 
 def test_an_id_of_no_known_form_blocks_wherever_it_is_one(make_campaign: Make, exchange: Exchange) -> None:
@@ -396,6 +396,6 @@ def test_no_candidate_breaks_a_restriction(campaigns: list[Campaign], request_: 
 def test_the_bitmaps_refuse_no_more_than_the_restrictions(campaigns: list[Campaign], request_: Auction) -> None:
     """Without an allow list of categories, all that an independent reading permits stay."""
     exchange = Exchange("generic", seats={"seat-3": "4711"})
-    request_ = replace(request_, allowed_categories=frozenset())
+    request_ = changed(request_, allowed_categories=frozenset())
     permitted = [c.id for c in campaigns if _keeps_to(request_, c, exchange.seats.get(c.seat, c.seat))]
     assert ids(campaigns, request_, exchange) == permitted

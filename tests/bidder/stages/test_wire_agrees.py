@@ -263,7 +263,7 @@ def test_an_auction_is_the_same_in_both_ways() -> None:
     for body in bodies():
         try:
             request = read_tolerantly(body)
-            expected = read_auction(begin(request), request, VENDOR, STRICT)
+            expected = read_auction(request, begin(request), VENDOR, STRICT)
         except (ValidationError, NotJsonError):
             expected = None
         try:

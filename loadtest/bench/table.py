@@ -43,16 +43,26 @@ def rows(contests: Sequence[Contest]) -> Iterator[tuple[str, ...]]:
             )
 
 
+def shown(contests: Sequence[Contest]) -> list[tuple[str, ...]]:
+    """The heads and the lines; the tap's column only where there was one."""
+    lines, tap = [HEADS, *rows(contests)], HEADS.index("tap")
+    if any(line[tap] for line in lines[1:]):
+        return lines
+    return [line[:tap] + line[tap + 1 :] for line in lines]
+
+
 def table(contests: Sequence[Contest]) -> Table:
-    made = Table(*HEADS, caption=LEGEND, caption_justify="left")
+    heads, *lines = shown(contests)
+    made = Table(*heads, caption=LEGEND, caption_justify="left")
     for column in made.columns[3:]:
         column.justify = "right"
-    for row in rows(contests):
-        made.add_row(*row)
+    for line in lines:
+        made.add_row(*line)
     return made
 
 
 def markdown(contests: Sequence[Contest]) -> str:
-    lines = ["| " + " | ".join(HEADS) + " |", "|---:|---:|---|" + "---:|" * (len(HEADS) - 3)]
-    lines += ["| " + " | ".join(row) + " |" for row in rows(contests)]
+    heads, *rest = shown(contests)
+    lines = ["| " + " | ".join(heads) + " |", "|---:|---:|---|" + "---:|" * (len(heads) - 3)]
+    lines += ["| " + " | ".join(line) + " |" for line in rest]
     return "\n".join(lines) + "\n"

@@ -95,6 +95,7 @@ def test_a_tap_is_shown_where_there_was_one():
     tapped = replace(CONTEST, pairs=(pair(200, 2_000, tap=tap), *CONTEST.pairs[1:]))
     column = HEADS.index("tap")
     assert [line[column] for line in rows([tapped, CONTEST])] == ["+0.25, +0.75", "+0.25, +0.75", "", ""]
+    assert ("| tap |" in markdown([tapped]), "| tap |" in markdown([CONTEST])) == (True, False)
     kept = json.loads(json.dumps(document([tapped], FULL, "2026-01-01T00:00:00+00:00")))["contests"][0]
     assert kept["pairs"][0]["bidder"]["tap"]["outer_p99_ms"] == pytest.approx(4.75)
     assert kept["pairs"][1]["bidder"]["tap"] is None

@@ -220,6 +220,6 @@ def _domains(listed: list[str]) -> frozenset[str]:
     return frozenset(map(str.lower, entries(listed)))
 
 
-CATEGORIES = Parts(list[str], _categories, 2048, 512)
-DOMAINS = Parts(list[str], _domains, 1024, 1024)
+CATEGORIES = Parts(list[str], _categories, 256 << 10)
+DOMAINS = Parts(list[str], _domains, 512 << 10)
 """Lists of what a publisher blocks."""

@@ -281,6 +281,6 @@ def _pod(media: Media, video: Video) -> Pod | None:
     return pod
 
 
-BANNERS = Parts(Banner, _banner, 4096, 384)
-VIDEOS = Parts(Video, _video, 2048, 512)
-AUDIOS = Parts(Audio, _media, 256, 512)
+BANNERS = Parts(Banner, _banner, 768 << 10)
+VIDEOS = Parts(Video, _video, 512 << 10)
+AUDIOS = Parts(Audio, _media, 128 << 10)

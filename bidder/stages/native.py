@@ -132,5 +132,5 @@ def _asset(asset: AssetRequest) -> NativeAsset:
     return NativeAsset(number, required, "unknown")
 
 
-NATIVES = Parts(Native, native_offer, 2048, 1024)
+NATIVES = Parts(Native, native_offer, 768 << 10)
 """Usual are 400 to 600 bytes."""

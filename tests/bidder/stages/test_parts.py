@@ -73,17 +73,17 @@ def test_a_part_that_cannot_be_read_counts_wherever_it_stands(make_body: Make, b
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    """In number, twice `limit` at most, and in length."""
+    """In bytes, twice `room` at most, of which no part has more than the 64th."""
     read = []
-    parts: Parts[list[int], int] = Parts(list[int], lambda found: read.append(found) or len(found), 4, 20)
-    for number in range(100):
+    parts: Parts[list[int], int] = Parts(list[int], lambda found: read.append(found) or len(found), 1280)
+    for number in range(10_000):
         assert parts[b"[%d]" % number] == 1
-    assert len(parts) <= 4
+    assert sum(map(len, parts)) <= 1280
     long = json.dumps([1] * 20).encode()
     read.clear()
     assert [parts[long], parts[long]] == [20, 20]
     assert len(read) == 2
-    assert [parts[b"[99]"], parts[b"null"]] == [1, None]
+    assert [parts[b"[9999]"], parts[b"null"]] == [1, None]
     assert len(read) == 2
 
 

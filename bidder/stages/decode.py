@@ -131,7 +131,7 @@ def _auction(request: BidRequest, begun: Begun, verdict: Verdict) -> Auction:
     # On what, and where in the world.
     user, device, regs = request.user, request.device or NO_DEVICE, request.regs
     geo = device.geo
-    if (geo is None or geo == NOWHERE) and user is not None:
+    if user is not None and (geo is None or (geo.country is None and geo == NOWHERE)):
         geo = user.geo
     if geo is None:
         geo = NOWHERE

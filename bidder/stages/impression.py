@@ -6,7 +6,7 @@ The rule kept here: what a slot will not take is never lost. What a native slot 
 from __future__ import annotations
 
 from fractions import Fraction
-from math import ceil
+from math import ceil, floor
 from typing import Any
 
 from msgspec.structs import replace
@@ -43,14 +43,17 @@ PLACES = {0: frozenset({1, -1}), 1: frozenset({1}), -1: frozenset({-1}), 2: froz
 MOST_MONEY = 1e15
 """Currency units; a floor above it is as good as any."""
 
+USUAL_MONEY = 1e9
+"""Currency units, below which floats tell all whole micro-units apart."""
+
 
 def micros(amount: float | None) -> int:
     """An amount of money in micro-units, rounded up: a floor is never read lower than it stands."""
     if not amount:
         return 0
-    if 0.0 < amount < MOST_MONEY:
-        nearest = round(amount * MICROS)
-        if nearest / MICROS == amount:  # as in `exact_micros`, and here since nearly all floors are such: 1 µs less
+    if 0.0 < amount < USUAL_MONEY:
+        nearest = floor(amount * 1e6 + 0.5)
+        if nearest / 1e6 == amount:  # as in `exact_micros`, and here since nearly all floors are such
             return nearest
     return ceil(exact_micros(amount))
 
@@ -159,12 +162,12 @@ def _deals(listed: list[DealObject]) -> tuple[Deal, ...]:
 
 def _deal(deal: DealObject) -> Deal | None:
     """None: its floors cannot be meant. Source: §3.2.12."""
-    floor, per_second, by_duration = deal.bidfloor, deal.mincpmpersec, deal.durfloors
-    if (floor or 0) < 0 or ((per_second or by_duration) and _below_zero(per_second, by_duration)):
+    amount, per_second, by_duration = deal.bidfloor, deal.mincpmpersec, deal.durfloors
+    if (amount or 0) < 0 or ((per_second or by_duration) and _below_zero(per_second, by_duration)):
         return None
     return Deal(
         deal.id,
-        None if floor is None else micros(floor),
+        None if amount is None else micros(amount),
         "USD" if deal.bidfloorcur is None else deal.bidfloorcur.upper(),
         exact_micros(per_second) if per_second else None,
         _duration_floors(by_duration) if by_duration else (),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from math import floor
 
 from bidder.stages.privacy.signals import FORBIDS, Forbidden, find_signals
 from bidder.stages.privacy.tcf import Policy
@@ -16,6 +17,9 @@ from bidder.stages.request import BidRequest, Geo
 
 COORDINATE_DECIMALS = 2
 """About a kilometre: what remains of a position."""
+
+MOST_DEGREES = 1000.0
+"""Beyond it a number is no angle, and is rounded with less haste."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -81,6 +85,16 @@ def _remove(request: BidRequest, forbidden: int) -> None:
 def _coarsen(geo: Geo) -> None:
     geo.zip = None
     if (latitude := geo.lat) is not None:
-        geo.lat = round(latitude, COORDINATE_DECIMALS)
+        geo.lat = rounded(latitude)
     if (longitude := geo.lon) is not None:
-        geo.lon = round(longitude, COORDINATE_DECIMALS)
+        geo.lon = rounded(longitude)
+
+
+def rounded(degrees: float) -> float:
+    """What `round` finds by writing the number out, for half of it where one hundredth is plainly the nearest."""
+    if -MOST_DEGREES < degrees < MOST_DEGREES:
+        hundredths = degrees * 100.0
+        nearest = floor(hundredths + 0.5)
+        if nearest and -0.49 < hundredths - nearest < 0.49:
+            return nearest / 100.0
+    return round(degrees, COORDINATE_DECIMALS)

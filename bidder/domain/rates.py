@@ -13,6 +13,16 @@ from fractions import Fraction
 
 DAY_S = 86_400
 
+Ratio = tuple[int, int, float]
+"""What an amount is multiplied with, and divided by; and a number a little above the quotient: what an amount times
+that does not reach, it does not come to, however it is rounded."""
+
+NO_RATE: Ratio = 0, 1, 0.0
+"""Makes nothing of every amount."""
+
+_ABOVE = 1.0 + 1e-9
+_NO_RATIOS: Mapping[str, Ratio] = {}
+
 
 @dataclass(slots=True, frozen=True)
 class Rates:
@@ -24,7 +34,7 @@ class Rates:
     base: str
     per_base: Mapping[str, float]
     max_age_days: float | None = None
-    _ratios: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _ratios: dict[str, dict[str, Ratio]] = field(default_factory=dict, init=False, repr=False, compare=False)
     _from_s: float = field(default=0.0, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -53,37 +63,41 @@ class Rates:
         """`micros` of `source` in micro-units of `target`, to nearest. KeyError: a currency without a rate."""
         if source == target:
             return micros
-        out, into = self.ratio(source, target)
+        out, into, _ = self.ratio(source, target)
         return (2 * micros * out + into) // (2 * into)
 
     def convert_down(self, micros: int, source: str, target: str) -> int:
         """The same, rounded down: what can be paid."""
         if source == target:
             return micros
-        out, into = self.ratio(source, target)
+        out, into, _ = self.ratio(source, target)
         return micros * out // into
 
     def convert_up(self, micros: int, source: str, target: str) -> int:
         """The same, rounded up: what has to be paid."""
         if source == target:
             return micros
-        out, into = self.ratio(source, target)
+        out, into, _ = self.ratio(source, target)
         return -(-micros * out // into)
 
-    def ratio(self, source: str, target: str) -> tuple[int, int]:
-        """Exactly what an amount is multiplied with, and divided by. Kept: making it costs 4 µs. KeyError: a currency
-        without a rate."""
-        ratio = self._ratios.get((source, target))
-        if ratio is None:
-            exact = self._rate(target) / self._rate(source)
-            ratio = self._ratios[source, target] = exact.numerator, exact.denominator
+    def ratio(self, source: str, target: str) -> Ratio:
+        """Exact. Kept: making it costs 4 µs. KeyError: a currency without a rate."""
+        ratio = self.ratios(target).get(source) or self.ratio_if_any(source, target)
+        if ratio is NO_RATE:
+            raise KeyError(target if self.knows(source) else source)
         return ratio
 
-    def ratio_if_any(self, source: str, target: str) -> tuple[int, int] | None:
-        """The same; None: one of the currencies has no rate."""
-        ratio = self._ratios.get((source, target))
-        if ratio is None and self.knows(source) and self.knows(target):
-            return self.ratio(source, target)
+    def ratios(self, target: str) -> Mapping[str, Ratio]:
+        """Those into one currency that `ratio_if_any` has been asked for."""
+        return self._ratios.get(target) or _NO_RATIOS
+
+    def ratio_if_any(self, source: str, target: str) -> Ratio:
+        """The same as `ratio`; NO_RATE: one of the currencies has none."""
+        if not (self.knows(source) and self.knows(target)):
+            return NO_RATE
+        exact = self._rate(target) / self._rate(source)
+        ratio = exact.numerator, exact.denominator, float(exact) * _ABOVE
+        self._ratios.setdefault(target, {})[source] = ratio
         return ratio
 
     def _rate(self, currency: str) -> Fraction:

@@ -7,7 +7,7 @@ A bid that the exchange's profile does not allow is left out and said so, never 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -167,7 +167,9 @@ def price(micros: int) -> str:
     would print 0.000001 as 1e-6. ValueError: not above zero."""
     if micros <= 0:
         raise ValueError(f"a bid's price must be above 0 micro-units, got {micros}")
-    digits = str(micros).zfill(7)
+    digits = str(micros)
+    if micros < MICROS:
+        digits = digits.zfill(7)
     return f"{digits[:-6]}.{digits[-6:]}"
 
 
@@ -206,9 +208,7 @@ def _bid(auction: Auction, before: str, marks: str, bid: Bid, usual_id: str, pre
     ids = f"{before}{bid_value}&imp={slot_value}{marks}"
     changed, added, banner = _UNCHANGED, "", slot.banner
     if prepared.categories_differ or bid.slot_in_pod or (banner is not None and banner.ratios):
-        other = _unlike(auction, bid, prepared)
-        changed = {field: content for field, content in other.items() if field in prepared.constant}
-        added = json_fields({field: content for field, content in other.items() if field not in changed})
+        changed, added = _apart(_unlike(auction, bid, prepared), prepared.constant)
     notices = prepared.notices
     if prepared.fetched or channel == "dooh":
         notices = prepared.notices_for(slot, on_screen=channel == "dooh")
@@ -228,6 +228,12 @@ def _bid(auction: Auction, before: str, marks: str, bid: Bid, usual_id: str, pre
             if len(fields.get(field, "").encode()) > limit:
                 return TOO_LONG
     return encoded
+
+
+def _apart(other: dict[str, Any], constant: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """Those of the fields that the creative's other bids have, too; and the rest, as JSON."""
+    changed = {field: content for field, content in other.items() if field in constant}
+    return changed, json_fields({field: content for field, content in other.items() if field not in changed})
 
 
 def _unlike(auction: Auction, bid: Bid, prepared: Prepared) -> dict[str, Any]:

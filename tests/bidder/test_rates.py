@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bidder.domain import Rates
+from bidder.domain.rates import NO_RATE
 from bidder.rates import RatesError, built_in_rates, load_rates, read_rates
 
 GOOD: dict[str, Any] = {"date": "2025-11-03", "source": "test", "base": "EUR", "rates": {"USD": 1.25, "JPY": 160}}
@@ -101,12 +102,21 @@ def test_rounding_up_and_down_enclose_the_exact_amount(micros: int, one: float, 
 
 
 def test_a_ratio_is_there_where_both_currencies_have_a_rate() -> None:
-    """Asked for once or again."""
+    """Asked for once or again. Of what has none nothing is kept, however many currencies are asked for."""
     rates = Rates("2026-01-02", "USD", {"EUR": 0.8})
     for _ in range(2):
-        assert rates.ratio_if_any("EUR", "USD") == (5, 4)
-        assert rates.ratio_if_any("EUR", "CAD") is None
-        assert rates.ratio_if_any("CAD", "CAD") is None
+        assert rates.ratio_if_any("EUR", "USD")[:2] == (5, 4)
+        assert rates.ratio_if_any("EUR", "CAD") is NO_RATE
+        assert rates.ratio_if_any("CAD", "CAD") is NO_RATE
+    assert list(rates.ratios("USD")) == ["EUR"]
+    assert not rates.ratios("CAD")
+
+
+@given(st.integers(min_value=0, max_value=10**15), st.floats(1e-6, 1e6), st.floats(1e-6, 1e6))
+def test_no_amount_comes_to_more_than_its_ratio_says(micros: int, one: float, two: float) -> None:
+    """The third of its numbers: what cannot be the highest price need not be converted."""
+    rates = Rates("2026-01-02", "USD", {"AAA": one, "BBB": two})
+    assert rates.convert_down(micros, "AAA", "BBB") <= micros * rates.ratio("AAA", "BBB")[2]
 
 
 def test_stale_rates_convert_nothing() -> None:

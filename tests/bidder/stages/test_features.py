@@ -121,7 +121,7 @@ def test_what_is_kept_of_a_row_changes_nothing(
     exchange: Exchange, rates: Rates, make_campaign: Make, deal: Deal | None, profile: Profile | None
 ) -> None:
     """With the part that the index keeps, rows are those that all values are packed into."""
-    campaign, slot = make_campaign(), Slot("1")
+    campaign, slot = make_campaign(), Slot("1", deals=(deal,) if deal else ())
     auction, creative = Auction("a", [slot]), campaign.creatives[0]
     candidates = [Candidate(slot, campaign, creative, deal, row) for row in (b"", packed(campaign, creative))]
     made, kept = (features([each], auction, exchange, profile, rates, MONDAY_NOON_S).body for each in candidates)

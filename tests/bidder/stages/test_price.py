@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bidder.domain import (
@@ -28,7 +28,7 @@ from bidder.domain import (
     Targeting,
 )
 from bidder.stages.floors import floor_of
-from bidder.stages.price import bid_currency, price, value_micros
+from bidder.stages.price import bid_currency, price, price_micros, value_micros
 
 from ..conftest import VIDEO
 
@@ -150,6 +150,30 @@ def test_the_best_candidate_of_each_slot_wins(candidate: Make, exchange: Exchang
     candidates = [candidate(one), candidate(one), candidate(two, **other)]
     bids = price(candidates, [0.001, 0.002, 0.003], Auction("a", []), exchange, rates).bids
     assert [(bid.candidate.slot.id, bid.price_micros) for bid in bids] == [("1", 2_000_000), ("2", 3_000_000)]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 1) | st.floats(), st.sampled_from(["USD", "EUR", "XXX"]), st.integers(1, 9)), min_size=1
+    ),
+    st.data(),
+)
+def test_of_one_slot_the_first_with_the_highest_price_is_bid(
+    candidate: Make, rates: Rates, given: list[tuple[float, str, int]], data: st.DataObject
+) -> None:
+    """As `price_micros` says of each by itself, whatever is not worked out."""
+    slot = Slot("1", floor_micros=data.draw(st.sampled_from([0, 1, 900])), floor_currency="EUR")
+    candidates = [
+        candidate(slot, goal=Goal(GoalKind.CPC, amount), currency=currency, max_cpm_micros=2_000)
+        for _, currency, amount in given
+    ]
+    scores = [score for score, _, _ in given]
+    prices = [price_micros(*each, "USD", rates) or 0 for each in zip(candidates, scores, strict=True)]
+    bids = price(candidates, scores, Auction("a", [slot]), Exchange("e"), rates).bids
+    assert [(bid.candidate, bid.price_micros) for bid in bids] == (
+        [(candidates[prices.index(max(prices))], max(prices))] if max(prices) else []
+    )
 
 
 def test_a_deals_floor_comes_before_the_slots(candidate: Make, exchange: Exchange, rates: Rates) -> None:

@@ -126,7 +126,10 @@ class Shard:
         self.maxima = Maxima(masks("maximum"), parts.floors.currencies, self.limit)
         self.by_seat = masks("seat")
         self.specs = parts.specs
-        self.having: Kept[int, int] = Kept(_having(Kept(masks("spec").of, self.limit)), self.limit)
+        users: Kept[int, int] = Kept(masks("spec").of, self.limit)
+        for number in range(min(len(parts.specs.all), self.limit)):
+            users[number]  # or the first requests would wait for those of all shards, some 5 ms each
+        self.having: Kept[int, int] = Kept(_having(users), self.limit)
         """By a bitmap of specs: the campaigns that have a creative of one of them."""
 
     def _taking(self, name: str) -> Callable[[Any], int]:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from bidder.domain import Auction
 from bidder.stages.decode import MalformedError, decode
 from bidder.stages.privacy import FORBIDS, NO_VENDOR, Forbidden, Policy, redact
+from bidder.stages.privacy.redaction import rounded
 from bidder.stages.request import BidRequest, Device, DeviceExt, Geo, Regs, Site, User, UserExt
 from bidder.stages.wire import read_tolerantly
 
@@ -252,6 +253,13 @@ def test_whoever_reads_a_further_field_has_to_say_whether_it_stays() -> None:
     for kind, names in STAYS.items():
         assert [name for name in kind.__struct_fields__ if getattr(filled[kind], name) is not None] == names.split()
     assert filled[Geo].lat == 13.4
+
+
+@given(st.floats(-180, 180) | st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(10**6), 10**6))
+def test_a_position_is_rounded_as_python_rounds(degrees: float) -> None:
+    """To the last bit, and to the sign of zero; also halves of a hundredth, and what is no angle."""
+    for each in (float(degrees), degrees / 1000):
+        assert repr(rounded(each)) == repr(round(each, 2))
 
 
 JSON = st.recursive(

@@ -12,18 +12,22 @@ FEW = 6
 """Bits that are set one by one, for a third of what going by bytes takes."""
 
 
-def mask_of(bits: Iterable[int]) -> int:
-    """The integer with these bits set, in time linear in its length."""
-    ordered = sorted(bits)
-    if len(ordered) <= FEW:
+def mask_of(bits: Iterable[int], start: int = 0) -> int:
+    """The integer with these bits set, counted from `start`, in time linear in its length."""
+    some = list(bits)
+    if len(some) <= FEW:
         mask = 0
-        for bit in ordered:
-            mask |= 1 << bit
+        for bit in some:
+            mask |= 1 << bit - start
         return mask
-    octets = bytearray(ordered[-1] // 8 + 1)
-    for bit in ordered:
-        octets[bit >> 3] |= 1 << (bit & 7)
+    octets = bytearray((max(some) - start) // 8 + 1)
+    for bit in some:
+        bit -= start
+        octets[bit >> 3] |= _BIT[bit & 7]
     return int.from_bytes(octets, "little")
+
+
+_BIT = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
 def without(mask: int, others: int) -> int:

@@ -6,6 +6,7 @@ itself is held against the floor when a campaign is looked at.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from functools import partial
 from math import inf
@@ -71,14 +72,16 @@ class Maxima:
     __slots__ = ("_kept",)
 
     def __init__(self, masks: Masks, currencies: Sequence[str], limit: int) -> None:
-        by_step = sorted((*_read(value), mask) for value, mask in masks.each())
+        by_currency: dict[str, list[tuple[int, int]]] = {currency: [] for currency in currencies}
+        for value, mask in masks.each():
+            currency, step = _read(value)
+            by_currency[currency].append((step, mask))
+        ladders = [_ladder(each) for each in by_currency.values()]
 
         def paying(steps: Steps) -> int:
-            lowest = dict(zip(currencies, steps, strict=True))
             paying = 0
-            for currency, step, campaigns in by_step:
-                if step >= lowest[currency]:
-                    paying |= campaigns
+            for (rungs, campaigns), step in zip(ladders, steps, strict=True):
+                paying |= campaigns[bisect_left(rungs, step)]
             return paying
 
         self._kept: Kept[Steps, int] = Kept(paying, limit)
@@ -86,3 +89,12 @@ class Maxima:
     def paying(self, steps: Steps) -> int:
         """Those that may pay a floor of so many steps: all that can, and few more."""
         return self._kept[steps]
+
+
+def _ladder(by_step: list[tuple[int, int]]) -> tuple[list[int], list[int]]:
+    """The steps in order, and for each who reaches it; after the last nobody."""
+    by_step.sort(reverse=True)
+    reaching = [0]
+    for _, campaigns in by_step:
+        reaching.append(reaching[-1] | campaigns)
+    return [step for step, _ in reversed(by_step)], reaching[::-1]

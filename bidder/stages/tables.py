@@ -89,8 +89,8 @@ class Table:
         is_bitmap, rest = found
         if is_bitmap:
             return int.from_bytes(rest[start >> 3 : (end + 7) >> 3], "little")
-        numbers = unpack_from(f"<{len(rest) // 4}I", rest)
-        return mask_of([number - start for number in numbers[bisect_left(numbers, start) : bisect_left(numbers, end)]])
+        numbers = rest.cast("I")  # not unpacked: a list is long, and this shard's part of it is short
+        return mask_of(numbers[bisect_left(numbers, start) : bisect_left(numbers, end)], start)
 
     def numbers(self, value: Value) -> tuple[int, ...]:
         """The list of a rare value; of tables that have no other."""

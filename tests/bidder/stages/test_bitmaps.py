@@ -23,6 +23,7 @@ Make = Callable[..., Any]
 def test_bits_and_masks_are_inverse(bits: set[int]) -> None:
     """A mask holds exactly its bits, and gives them back lowest first."""
     assert list(bits_of(mask_of(bits))) == sorted(bits)
+    assert mask_of([bit + 8 for bit in bits], 8) == mask_of(bits)
 
 
 def test_include_lets_through_who_names_the_value_or_none(make_campaign: Make) -> None:

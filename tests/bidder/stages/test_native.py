@@ -106,3 +106,11 @@ def test_both_ways_read_the_same() -> None:
 def test_a_request_that_asks_for_nothing_offers_nothing(request_: str) -> None:
     """Nor does one that cannot be read."""
     assert native_offer(Native(request_)) is None
+
+
+@pytest.mark.parametrize("number", ["1e999", "9" * 5000])
+def test_a_number_of_any_size_is_passed_by_where_nobody_reads_it(number: str) -> None:
+    """It is JSON; where it is read, it is too large."""
+    whole = json.dumps(WHOLE)
+    assert native_offer(Native(f'{whole[:-1]}, "ext": {{"n": {number}}}}}')) == native_offer(Native(whole))
+    assert native_offer(Native(f'{{"assets": [{{"id": {number}, "title": {{"len": 5}}}}]}}')) is None

@@ -124,7 +124,7 @@ class _Remembered:
     """Text → what is made of it, worked out once. Floats, as an integer takes twice the time to pack. Bounded by number
     and, since texts come from requests, by length.
 
-    `known`: what is remembered, a plain dict, as looking something up in another kind takes four times as long."""
+    `known`: what is remembered, a plain dict, as looking something up in a subclass takes twice the instructions."""
 
     __slots__ = ("_make", "known")
 
@@ -184,7 +184,7 @@ def features(
     seen = profile.campaign_impressions if profile else ()
     if candidates and not seen and not candidates[0].slot.deals and candidates[-1].slot is candidates[0].slot:
         rows = [candidate.row for candidate in candidates]
-        if all(rows):  # all that is asked in most auctions: a fifth less than one by one
+        if all(rows):  # as in most auctions: a fiftieth less than one by one
             prefix = shared + _SLOT.pack(*slot_values(candidates[0].slot, rates))
             return Rows(len(rows), prefix + prefix.join(rows))
     parts: list[bytes] = []

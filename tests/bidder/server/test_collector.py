@@ -38,7 +38,7 @@ def test_few_young_objects_are_left_to_the_next_time() -> None:
 def test_what_a_look_a_minute_leaves_counts_as_older() -> None:
     """So that what grows slowly is frozen in the end, too."""
     looks = Looks(WORTH_A_LOOK - 1)
-    assert looks.after(9 * ALL_EVERY) == [2] * 9 + ["freeze", 2]
+    assert looks.after(6 * ALL_EVERY) == [2] * 6 + ["freeze", 2]
 
 
 def test_a_cycle_is_found_while_the_collector_is_off() -> None:

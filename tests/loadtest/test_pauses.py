@@ -1,0 +1,42 @@
+"""How long a bidder makes a client wait."""
+
+from __future__ import annotations
+
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
+from time import sleep
+
+import pytest
+
+from loadtest.pauses import SHOWN, main
+
+PAUSE_S = 0.1
+
+
+class Bidder(BaseHTTPRequestHandler):
+    """Pauses once."""
+
+    protocol_version = "HTTP/1.1"
+    served = count()
+
+    def do_GET(self) -> None:
+        if next(self.served) == SHOWN:
+            sleep(PAUSE_S)
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+def test_a_pause_is_seen_and_what_the_machine_did_is_shown_beside_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """The longest answers first; a process beside says how long sleeps took."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Bidder) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        assert main([f"http://127.0.0.1:{server.server_port}", "1"]) == 0
+        server.shutdown()
+    answers, sleeps = capsys.readouterr().out.splitlines()
+    assert float(answers.partition("[")[2].partition(",")[0]) >= 1000 * PAUSE_S
+    assert "longest sleeps of 0.5 ms" in sleeps

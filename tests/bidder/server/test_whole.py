@@ -85,7 +85,8 @@ class Side:
     def __init__(self, watch: Watch, *, parser: bool) -> None:
         self.metrics, self.pipeline, self.wire = Metrics(["generic", "other"]), Pipeline(), Wire()
         exchanges = {name: Exchange(name) for name in ("generic", "other")}
-        lane = Lane(self.pipeline, exchanges, self.metrics, max_body_bytes=MAX_BODY_BYTES, max_in_flight=9)  # type: ignore[arg-type]
+        bounds = {"max_body_bytes": MAX_BODY_BYTES, "max_in_flight": 9}
+        lane = Lane(self.pipeline, exchanges, self.metrics, **bounds, clock=lambda: 0.0)  # type: ignore[arg-type]
         made = protocol_for(lane, Bounds(MAX_HEAD_BYTES, MAX_HEADERS), watch)
         state = ServerState()
         state.default_headers = [(b"date", b"Thu, 01 Jan 2026 00:00:00 GMT")]

@@ -214,13 +214,14 @@ def _with_terms(positions: Masks, requiring: Mapping[str, int], refusing: Mappin
         for position, campaigns in at.items():
             if places & position:
                 mask |= campaigns
+        left_out = 0
         for name, campaigns in refusing.items():
             if present & ATTRIBUTES[name]:
-                mask = without(mask, campaigns)
+                left_out |= campaigns
         for name, campaigns in requiring.items():
             if not (present | to_ask_for) & ATTRIBUTES[name]:
-                mask = without(mask, campaigns)
-        return mask
+                left_out |= campaigns
+        return without(mask, left_out)
 
     return taking
 

@@ -29,6 +29,7 @@ Sections = Mapping[str, memoryview]
 
 _ENTRY = Struct("<HBI")
 MAX_KNOWN = 1 << 14  # slots of a table whose values are held as a set, once it is asked for a long list
+OFTEN = 128  # one campaign in so many: to set their bits one by one would cost twice what reading them does
 _SLOTS_A_KEY = 4  # so that three of four values that are not there are told by one look
 
 
@@ -46,7 +47,7 @@ def pack(numbers_by_value: Mapping[Value, Sequence[int]], count: int) -> bytes:
         while slots[place]:
             place = (place + 1) & (size - 1)
         slots[place] = len(entries) + 1
-        is_bitmap = 32 * len(numbers) >= count
+        is_bitmap = OFTEN * len(numbers) >= count
         rest = bitmap(numbers, count) if is_bitmap else array("I", numbers).tobytes()
         entries += _ENTRY.pack(len(key), is_bitmap, len(rest)) + key + rest
     return size.to_bytes(4, "little") + slots.tobytes() + entries

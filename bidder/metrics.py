@@ -601,9 +601,9 @@ class Metrics(Collector):
             yield from histograms()
 
     def pieces(self) -> Iterator[bytes]:
-        """All series in the text exposition format, whose media type is CONTENT_TYPE: family by family, so that bids
-        need not wait for the whole, 2 ms."""
-        return map(_text, self._registry.collect())
+        """All series in the text exposition format, whose media type is CONTENT_TYPE: as they are now, written family
+        by family, when each is taken, so that bids need not wait for the whole, 2 ms."""
+        return map(_text, list(self._registry.collect()))
 
     def snapshot(self) -> list[Family]:
         """All series as plain data, for another process."""

@@ -205,6 +205,15 @@ def test_a_scrape_is_made_in_pieces() -> None:
     assert sum(line.startswith(b"# TYPE ") for line in b"".join(together).splitlines()) == len(snapshot)
 
 
+def test_the_pieces_of_a_scrape_are_of_one_moment() -> None:
+    """What is counted while they are written is for the next one: series can be held against each other."""
+    metrics = Metrics(["generic"])
+    metrics.request("generic", "bid")
+    pieces = metrics.pieces()
+    metrics.request("generic", "bid")
+    assert b'bidder_requests_total{exchange="generic",outcome="bid"} 1.0' in b"".join(pieces)
+
+
 def test_each_metrics_has_a_registry_of_its_own() -> None:
     """Two of them count apart, and the library's global registry knows neither."""
     one, other = Metrics(["generic"]), Metrics(["generic"])

@@ -21,6 +21,7 @@ from loadtest.bench.command import add_bench
 from loadtest.load.command import add_run
 from loadtest.load.selftest import add_selftest
 from loadtest.load.sweep import add_sweep
+from loadtest.pauses import add_pauses
 
 LOG_WIDTH = 100
 EPILOG = """\
@@ -74,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     add_run(commands)
     add_sweep(commands)
     add_bench(commands)
+    add_pauses(commands)
     add_selftest(commands)
     commands.add_parser("serve", help="the stack on fixed ports (bidder 8080, SageMaker 8090, model 8091) until Ctrl-C")
 

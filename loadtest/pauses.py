@@ -1,4 +1,4 @@
-"""How long a bidder makes a client wait: `python -m loadtest.pauses http://127.0.0.1:8080 60`.
+"""`python -m loadtest pauses`: how long a bidder makes a client wait.
 
 Asks for `/healthz` every half a millisecond and does nothing else; a second process only sleeps as often. What the
 first waited for and the second did not is the bidder's. Replace the catalog meanwhile to see what a reload costs.
@@ -6,14 +6,18 @@ first waited for and the second did not is the bidder's. Replace the catalog mea
 
 from __future__ import annotations
 
+import argparse
 import gc
 import socket
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from multiprocessing import get_context
 from multiprocessing.queues import SimpleQueue
 from urllib.parse import urlsplit
+
+from rich.console import Console
+
+from loadtest.load.command import positive
 
 EVERY_S = 0.0005
 SHOWN = 5
@@ -38,7 +42,9 @@ def longest_ms(step: Callable[[], object], seconds: float) -> list[float]:
 
 def asking(url: str, seconds: float) -> list[float]:
     parts = urlsplit(url)
-    with socket.create_connection((parts.hostname or "", parts.port or 80), timeout=PATIENCE_S) as connection:
+    if parts.scheme != "http" or not parts.hostname:
+        raise ValueError("this is no such address")
+    with socket.create_connection((parts.hostname, parts.port or 80), timeout=PATIENCE_S) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
         def ask() -> None:
@@ -53,17 +59,26 @@ def sleeping(seconds: float, told: SimpleQueue[list[float]]) -> None:
     told.put(longest_ms(lambda: time.sleep(EVERY_S), seconds))
 
 
-def main(arguments: Sequence[str]) -> int:
-    url, seconds = arguments[0], float(arguments[1])
+def add_pauses(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("pauses", help="how long a bidder that runs makes a client wait, as in a reload")
+    parser.add_argument("url", metavar="URL", help="such as http://127.0.0.1:8080")
+    parser.add_argument("--seconds", type=positive, default=60.0, metavar="S", help="how long to ask (default 60)")
+    parser.set_defaults(play=play)
+
+
+def play(console: Console, options: argparse.Namespace) -> int:
     processes = get_context("spawn")
     told: SimpleQueue[list[float]] = processes.SimpleQueue()
-    sleeper = processes.Process(target=sleeping, args=(seconds, told))
+    sleeper = processes.Process(target=sleeping, args=(options.seconds, told), daemon=True)
     sleeper.start()
-    print(f"longest answers of {url}/healthz, in ms: {asking(url, seconds)}")
-    print(f"longest sleeps of {EVERY_S * 1000:g} ms beside it: {told.get()}")
+    try:
+        answers_ms = asking(options.url, options.seconds)
+    except (OSError, ValueError) as error:  # a port that is no number is a ValueError
+        said = f"{options.url} cannot be asked, expected http://HOST:PORT of a bidder: {error}"
+        console.print(said, style="bold red", markup=False, soft_wrap=True)
+        sleeper.terminate()
+        return 1
+    console.print(f"longest answers of {options.url}/healthz, in ms: {answers_ms}", markup=False, soft_wrap=True)
+    console.print(f"longest sleeps of {EVERY_S * 1000:g} ms beside it: {told.get()}", markup=False, soft_wrap=True)
     sleeper.join()
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

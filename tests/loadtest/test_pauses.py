@@ -9,7 +9,8 @@ from time import sleep
 
 import pytest
 
-from loadtest.pauses import SHOWN, main
+from loadtest.__main__ import main
+from loadtest.pauses import SHOWN
 
 PAUSE_S = 0.1
 
@@ -35,8 +36,14 @@ def test_a_pause_is_seen_and_what_the_machine_did_is_shown_beside_it(capsys: pyt
     """The longest answers first; a process beside says how long sleeps took."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Bidder) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        assert main([f"http://127.0.0.1:{server.server_port}", "1"]) == 0
+        assert main(["pauses", f"http://127.0.0.1:{server.server_port}", "--seconds", "1"]) == 0
         server.shutdown()
     answers, sleeps = capsys.readouterr().out.splitlines()
     assert float(answers.partition("[")[2].partition(",")[0]) >= 1000 * PAUSE_S
     assert "longest sleeps of 0.5 ms" in sleeps
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://127.0.0.1:x", "nowhere"])
+def test_a_bidder_that_cannot_be_asked_is_said(capsys: pytest.CaptureFixture[str], url: str) -> None:
+    assert main(["pauses", url, "--seconds", "1"]) == 1
+    assert f"{url} cannot be asked" in capsys.readouterr().out

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import argparse
 import gc
-import socket
 import time
 from collections.abc import Callable
+from http.client import HTTPConnection, HTTPException
 from multiprocessing import get_context
 from multiprocessing.queues import SimpleQueue
 from urllib.parse import urlsplit
@@ -22,7 +22,6 @@ from loadtest.load.command import positive
 EVERY_S = 0.0005
 SHOWN = 5
 PATIENCE_S = 30.0
-_REQUEST = b"GET /healthz HTTP/1.1\r\nHost: bidder\r\n\r\n"
 
 
 def longest_ms(step: Callable[[], object], seconds: float) -> list[float]:
@@ -44,15 +43,19 @@ def asking(url: str, seconds: float) -> list[float]:
     parts = urlsplit(url)
     if parts.scheme != "http" or not parts.hostname:
         raise ValueError("this is no such address")
-    with socket.create_connection((parts.hostname, parts.port or 80), timeout=PATIENCE_S) as connection:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection = HTTPConnection(parts.hostname, parts.port or 80, timeout=PATIENCE_S)
 
-        def ask() -> None:
-            connection.sendall(_REQUEST)
-            if not connection.recv(65_536).startswith(b"HTTP/1.1 200"):
-                raise ConnectionError(f"{url}/healthz was not answered with 200")
+    def ask() -> None:
+        connection.request("GET", "/healthz")
+        response = connection.getresponse()
+        response.read()
+        if response.status != 200:
+            raise ConnectionError(f"GET /healthz was answered with {response.status}")
 
+    try:
         return longest_ms(ask, seconds)
+    finally:
+        connection.close()
 
 
 def sleeping(seconds: float, told: SimpleQueue[list[float]]) -> None:
@@ -73,7 +76,7 @@ def play(console: Console, options: argparse.Namespace) -> int:
     sleeper.start()
     try:
         answers_ms = asking(options.url, options.seconds)
-    except (OSError, ValueError) as error:  # a port that is no number is a ValueError
+    except (OSError, ValueError, HTTPException) as error:  # a port that is no number is a ValueError
         said = f"{options.url} cannot be asked, expected http://HOST:PORT of a bidder: {error}"
         console.print(said, style="bold red", markup=False, soft_wrap=True)
         sleeper.terminate()

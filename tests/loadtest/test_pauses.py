@@ -25,8 +25,9 @@ class Bidder(BaseHTTPRequestHandler):
         if next(self.served) == SHOWN:
             sleep(PAUSE_S)
         self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
+        self.send_header("Content-Length", "2")
+        self.end_headers()  # which sends them: head and body come one by one, as the bidder's do
+        self.wfile.write(b"ok")
 
     def log_message(self, *_: object) -> None:
         """Nothing."""

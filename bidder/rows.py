@@ -34,7 +34,7 @@ from bidder.stages.target import target
 FORMAT = "bidder-rows/1"
 COLUMNS = ("auction_id", "impression_id", "campaign_id", *FEATURES)
 
-Lookup = Callable[[tuple[str, ...]], Profile | None]
+Lookup = Callable[[Iterable[str]], Profile | None]
 
 
 def header() -> dict[str, object]:

@@ -5,7 +5,7 @@ The rule kept here: everything normalised, nothing raw. Section numbers are thos
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -204,8 +204,8 @@ class Auction(Struct, gc=False):
     latitude: float | None = None
     longitude: float | None = None
     utc_offset_min: int | None = None
-    # who: keys for the profile store, best first, never a raw identifier; empty where privacy forbids them
-    profile_keys: tuple[str, ...] = ()
+    # who: keys for the profile store, best first, made when they are asked for; () where privacy forbids them
+    profile_keys: Iterable[str] = ()
     segments: frozenset[str] = NOTHING  # from user.data and, after enrichment, from the profile
     coppa: bool = False
     redacted: bool = False  # a privacy signal removed identifiers or traits: no profile

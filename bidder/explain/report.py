@@ -14,6 +14,7 @@ from fractions import Fraction
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from bidder.domain import Auction, Exchange, NoBid, Profile, Rates
 from bidder.explain.bids import explain_candidates
@@ -122,8 +123,8 @@ def _decoded(trace: _Trace, answer: Answer) -> Report:
 
 
 def _auction(auction: Auction) -> Report:
-    shown = _plain(auction)
-    shown["profile_keys"] = len(auction.profile_keys)
+    shown = _plain(replace(auction, profile_keys=()))
+    shown["profile_keys"] = len([*auction.profile_keys])
     for name in ("latitude", "longitude"):
         if name in shown:
             shown[name] = round(shown[name], 2)

@@ -6,6 +6,8 @@ The rule kept here: the file is read once, whole, at the start; from then on eve
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 
 from bidder.domain import Profile
@@ -42,20 +44,18 @@ class EmbeddedProfiles:
         self._ready = False
         self._profiles = {}
 
-    def lookup(self, keys: tuple[str, ...], deadline_s: float) -> Profile | None:
+    def lookup(self, keys: Iterable[str], deadline_s: float) -> Profile | None:
         """See ProfileStore. The deadline does not matter: nothing is waited for."""
         if not keys:
             return None
         counts, profiles = self.counts, self._profiles
         counts.lookups += 1
-        if len(keys) > MAX_KEYS_PER_LOOKUP:
-            keys = keys[:MAX_KEYS_PER_LOOKUP]
-        for key in keys:
-            if key in profiles:
-                counts.keys += keys.index(key) + 1
-                counts.hits += 1
-                return profiles[key]
-        counts.keys += len(keys)
+        if profiles:  # otherwise no key has to be made
+            for key in islice(keys, MAX_KEYS_PER_LOOKUP):
+                counts.keys += 1
+                if key in profiles:
+                    counts.hits += 1
+                    return profiles[key]
         counts.misses += 1
         return None
 

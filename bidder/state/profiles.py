@@ -13,6 +13,7 @@ A profile is written as compact JSON, every field optional:
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol, TypeGuard
 
@@ -49,8 +50,9 @@ class ProfileStore(Protocol):
         """Whether look-ups can be answered now. Bidding does not need it."""
         ...
 
-    def lookup(self, keys: tuple[str, ...], deadline_s: float) -> Profile | asyncio.Future[Profile | None] | None:
-        """The profile of the first of `keys` (best first) that has one; None for a miss, a time-out or any error.
+    def lookup(self, keys: Iterable[str], deadline_s: float) -> Profile | asyncio.Future[Profile | None] | None:
+        """The profile of the first of `keys` (best first) that has one; None for a miss, a time-out or any error. The
+        keys are made as they are asked for; () has none.
 
         `deadline_s` is on `loop.time()`. Profiles are shared between auctions: callers read them only."""
         ...

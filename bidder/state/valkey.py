@@ -12,8 +12,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from itertools import islice
 
 from redis.asyncio import Redis
 from redis.asyncio.connection import parse_url
@@ -119,12 +120,13 @@ class ValkeyProfiles:
 
     # -- asking --------------------------------------------------------------------------------------------------------
 
-    def lookup(self, keys: tuple[str, ...], deadline_s: float) -> asyncio.Future[Profile | None] | None:
+    def lookup(self, keys: Iterable[str], deadline_s: float) -> asyncio.Future[Profile | None] | None:
         """See ProfileStore."""
-        if not keys:
+        asked = [KEY_PREFIX + key for key in islice(keys, MAX_KEYS_PER_LOOKUP)]
+        if not asked:
             return None
         self.counts.lookups += 1
-        batch = self._batch_for(min(len(keys), MAX_KEYS_PER_LOOKUP))
+        batch = self._batch_for(len(asked))
         if batch is None:
             self.counts.refused += 1
             return None
@@ -133,7 +135,7 @@ class ValkeyProfiles:
             self.counts.timeouts += 1
             return None
         first = len(batch.keys)
-        batch.keys += [KEY_PREFIX + key for key in keys[:MAX_KEYS_PER_LOOKUP]]
+        batch.keys += asked
         answer: asyncio.Future[Profile | None] = self._loop.create_future()
         batch.lookups.append(_Lookup(answer, min(deadline_s, now_s + self._budget_s), first, len(batch.keys)))
         return answer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ class Profiles:
         self.counts = LookupCounts()
         self.profile = profile
 
-    def lookup(self, keys: tuple[str, ...], deadline_s: float) -> Profile | None:
+    def lookup(self, keys: Iterable[str], deadline_s: float) -> Profile | None:
         return self.profile
 
     async def start(self) -> None: ...

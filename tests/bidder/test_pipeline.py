@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -37,8 +37,8 @@ class Profiles:
         self.answer = answer
         self.keys: list[tuple[str, ...]] = []
 
-    def lookup(self, keys: tuple[str, ...], deadline_s: float) -> Any:
-        self.keys.append(keys)
+    def lookup(self, keys: Iterable[str], deadline_s: float) -> Any:
+        self.keys.append(tuple(keys))
         return self.answer
 
     async def start(self) -> None: ...

@@ -8,7 +8,7 @@ on paper.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bidder.catalog.reader import read_catalog
@@ -37,8 +37,8 @@ class _Profiles:
         self.profile = profile
         self.keys: tuple[str, ...] = ()
 
-    def lookup(self, keys: tuple[str, ...], deadline_s: float) -> Profile | None:
-        self.keys = keys
+    def lookup(self, keys: Iterable[str], deadline_s: float) -> Profile | None:
+        self.keys = tuple(keys)
         return self.profile
 
     async def start(self) -> None: ...

@@ -63,12 +63,15 @@ async def test_only_so_many_keys_are_tried(tmp_path: Path) -> None:
 
 
 async def test_without_a_file_the_store_is_empty_and_ready() -> None:
-    """No file is no error; it is a store of no profiles. It is ready between start and close."""
+    """No file is no error; it is a store of no profiles, that asks for no key. It is ready between start and close."""
     store: ProfileStore = EmbeddedProfiles()
     assert not store.ready
     await store.start()
     assert store.ready
-    assert store.lookup(("b:1",), 0.0) is None
+    keys = iter(("b:1",))
+    assert store.lookup(keys, 0.0) is None
+    assert [*keys] == ["b:1"]
+    assert (store.counts.lookups, store.counts.misses) == (1, 1)
     await store.aclose()
     assert not store.ready
 

@@ -87,8 +87,8 @@ class Lane:
         return found
 
     def start(self, body: bytes, asked: Asked, stop: Stop, arrived_s: float, answered: Answered) -> Answer | None:
-        """Starts a bid when this turn of the loop is over: `answered` is called once, and then has to call `ended`. An
-        answer here means that it was not admitted. Raises `BodyError`: 400, 413."""
+        """Starts a bid when this turn of the loop is over: `answered` is called once, and then has to take it off
+        `metrics.in_flight`. An answer here means that it was not admitted. Raises `BodyError`: 400, 413."""
         metrics = self.metrics
         if asked.version and not asked.known_version:
             metrics.unknown_version(stop.name)
@@ -120,7 +120,3 @@ class Lane:
             else:
                 patient.append(arrival)
         return patient
-
-    def ended(self) -> None:
-        """A bid that was started has its answer."""
-        self.metrics.in_flight -= 1

@@ -49,6 +49,13 @@ class Bounds:
 class BidProtocol(HttpToolsProtocol):
     """One connection. `protocol_for` gives it the lane, the bounds and the watch that all connections share."""
 
+    # With uvicorn's they would be too many for a class's instances to share their names, and be found more slowly.
+    __slots__ = (
+        *("awaited", "bounds", "lane", "metrics", "since_s", "watch"),
+        *("_arrived_s", "_began_s", "_begun", "_block_bytes", "_date", "_draining", "_first_bytes", "_known"),
+        *("_last_words", "_max_whole_bytes", "_more_bytes", "_over", "_own", "_place", "_stalled_s"),
+    )
+
     def __init__(
         self,
         lane: Lane,
@@ -61,6 +68,7 @@ class BidProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.lane = lane
+        self.metrics = lane.metrics
         self.bounds = bounds
         self.watch = watch
         self.awaited = _REQUEST
@@ -69,7 +77,7 @@ class BidProtocol(HttpToolsProtocol):
         self._place = -1
         self._max_whole_bytes = min(bounds.max_head_bytes, MAX_HEAD_BYTES)
         self._known: Known | None = None  # the last head that was read without the parser
-        self._own = Turn(self, "", "POST", 0.0, 0.0)  # of such requests, one after the other
+        self._own: Any = Turn(self, "", "POST", 0.0, 0.0)  # of such requests, one after the other
         self._own.complete = self._own.is_next = True
         self._date: tuple[object, bytes] = (None, b"")  # uvicorn's default headers of this second, and their bytes
         self._block_bytes = 0  # of what was received last
@@ -89,14 +97,14 @@ class BidProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self.since_s = self.loop.time()
         self._place = self.watch.add(self)
-        self.lane.metrics.connections += 1
+        self.metrics.connections += 1
         if len(self.connections) > self.bounds.max_connections:
-            self.lane.metrics.connection_closed("too_many")
+            self.metrics.connection_closed("too_many")
             transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.watch.remove(self, self._place)
-        self.lane.metrics.connections -= 1
+        self.metrics.connections -= 1
         super().connection_lost(exc)
         # What refers back to it, so that it goes by reference counts: the collector passes by what has lived for long.
         self._own = self.cycle = cast("Any", None)
@@ -117,7 +125,7 @@ class BidProtocol(HttpToolsProtocol):
     def give_up(self) -> None:
         """What the other side should have sent, or read, did not come, or go, in time."""
         idle = self.awaited is _REQUEST and not self._stalled_s
-        self.lane.metrics.connection_closed("idle" if idle else "slow")
+        self.metrics.connection_closed("idle" if idle else "slow")
         if self._stalled_s:  # with what the kernel holds for it
             self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
             self.transport.abort()
@@ -248,7 +256,7 @@ class BidProtocol(HttpToolsProtocol):
     def _take_whole(self, block: bytes) -> bool:
         """A bid that came in one block, which the parser need not see. False: it has to."""
         head, end, body = block.partition(b"\r\n\r\n")
-        lane, known, size = self.lane, self._known, len(body)
+        lane, known, turn, size = self.lane, self._known, self._own, len(body)
         if not end or size > lane.max_body_bytes:
             return False
         if known is None or head != known.lines % size:
@@ -258,8 +266,11 @@ class BidProtocol(HttpToolsProtocol):
             if known is None:
                 return False
             self._known = known
-        self.cycle, self.awaited = cast("Any", self._own), _ANSWER
-        self._own.take(body, known.stop, known.asked, self.loop.time(), perf_counter())
+            turn.stop, turn.name, turn.asked = known.stop, known.stop.name, known.asked
+        self.cycle, self.awaited = turn, _ANSWER
+        turn.response_complete = False
+        turn.arrived_s, turn.began_s = self.loop.time(), perf_counter()
+        turn.bid(body)
         return True
 
     def _take(self, name: str, stop: Stop | None) -> None:
@@ -307,7 +318,7 @@ class BidProtocol(HttpToolsProtocol):
         """Nothing more is read. What is wrong is said when all answers before it have left."""
         self._over = True
         self.flow.pause_reading()
-        self.lane.metrics.connection_closed("not_http" if status == 400 else "head_too_large")
+        self.metrics.connection_closed("not_http" if status == 400 else "head_too_large")
         cycle: Any = self.cycle
         if cycle is None or cycle.response_complete:
             self._say(status, words)
@@ -331,6 +342,8 @@ def protocol_for(lane: Lane, bounds: Bounds, watch: Watch) -> type[BidProtocol]:
     """The protocol class for uvicorn, whose connections share these."""
 
     class Protocol(BidProtocol):
+        __slots__ = ()
+
         def __init__(self, *given: Any, **named: Any) -> None:
             super().__init__(lane, bounds, watch, *given, **named)
 

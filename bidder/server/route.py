@@ -63,7 +63,7 @@ class BidRoute:
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
         def answered(answer: Answer) -> None:
-            self._lane.ended()
+            self._lane.metrics.in_flight -= 1
             if not future.done():
                 future.set_result(answer)
 

@@ -81,24 +81,17 @@ class Turn:
         elif self.asked.expects:
             self.protocol.transport.write(_CONTINUE)
 
-    def take(self, body: bytes, stop: Stop, asked: Asked, arrived_s: float, began_s: float) -> None:
-        """Another bid request, which is there as a whole; the one before has its answer."""
-        self.stop, self.name, self.asked = stop, stop.name, asked
-        self.arrived_s, self.began_s = arrived_s, began_s
-        self.response_complete = False
-        self._bid(body)
-
     def start(self) -> None:
         """The whole request is there, and it is its turn."""
         if self.method == "OPTIONS":
             self.send(NO_CONTENT.status, b"", self.stop.reply.to(self.asked, NO_CONTENT)[1], "method")
         else:
-            self._bid(self.body if self.parts is None else b"".join(self.parts))
+            self.bid(self.body if self.parts is None else b"".join(self.parts))
 
-    def _bid(self, body: bytes) -> None:
-        lane = self.protocol.lane
+    def bid(self, body: bytes) -> None:
+        """All of a bid request's body, and nothing is wrong with its head."""
         try:
-            answer = lane.start(body, self.asked, self.stop, self.arrived_s, self.answered)
+            answer = self.protocol.lane.start(body, self.asked, self.stop, self.arrived_s, self.answered)
         except BodyError as error:
             self.refuse(error)
             return
@@ -108,7 +101,7 @@ class Turn:
 
     def answered(self, answer: Answer) -> None:
         """The pipeline's callback."""
-        self.protocol.lane.ended()
+        self.protocol.metrics.in_flight -= 1
         body, head = self.stop.reply.to(self.asked, answer)
         self.send(answer.status, body, head, answer.outcome)
 
@@ -121,7 +114,7 @@ class Turn:
     def send(self, status: int, body: bytes, head: Head, outcome: str) -> None:
         """One write. Counting comes after it."""
         protocol = self.protocol
-        transport, metrics = protocol.transport, protocol.lane.metrics
+        transport, metrics = protocol.transport, protocol.metrics
         self.response_complete = True
         if transport.is_closing():
             metrics.request(self.name, "disconnected")

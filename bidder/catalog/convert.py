@@ -166,12 +166,10 @@ def _player(
 
 def _played(source: doc.Video | doc.Audio, files: tuple[MediaFile, ...]) -> dict[str, Any]:
     return {
-        "mimes": _texts([file.mime for file in files]),
         "protocols": _codes(source.protocols),
         "duration_s": source.duration_s,
         "skippable": source.skippable,
-        "bitrates_kbps": tuple(sorted({file.bitrate_kbps for file in files})),
-        "deliveries": _codes(file.delivery for file in files),
+        "files": tuple(sorted({(file.mime, file.delivery, file.bitrate_kbps) for file in files})),
     }
 
 

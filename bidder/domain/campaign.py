@@ -158,7 +158,7 @@ class CreativeSpec:
     format: Format
     width: int = 0
     height: int = 0
-    mimes: frozenset[str] = NOTHING
+    mimes: frozenset[str] = NOTHING  # banner
     protocols: frozenset[int] = NO_CODES  # VAST/DAAST versions it can be delivered in
     apis: frozenset[int] = NO_CODES  # API frameworks it needs
     attributes: frozenset[int] = NO_CODES  # creative attributes (AdCOM)
@@ -166,8 +166,7 @@ class CreativeSpec:
     duration_s: int = 0
     linearity: int = 1
     skippable: bool = False
-    bitrates_kbps: tuple[int, ...] = ()
-    deliveries: frozenset[int] = NO_CODES
+    files: tuple[tuple[str, int, int], ...] = ()  # video, audio: (MIME type, delivery, Kbps)
     secure: bool = True
     language: str = ""
     title_length: int = 0

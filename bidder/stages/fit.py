@@ -9,6 +9,9 @@ from bidder.domain import BannerOffer, Creative, CreativeSpec, Format, MediaOffe
 
 Size = tuple[int, int]
 
+Player = tuple[frozenset[str], frozenset[int], int | None, int | None]
+"""Of an offer of video or audio: mimes, delivery (empty = any), minbitrate and maxbitrate (None or 0 = not said)."""
+
 SKIPPABLE_ATTRIBUTE = 16
 """Creative attribute "has a skip button" (AdCOM creative attributes)."""
 
@@ -71,17 +74,12 @@ def fills_player(size: Size, aspect: Size) -> bool:
     return abs(ours - theirs) * 100 <= max(ours, theirs) and ours > 0
 
 
-def has_playable_file(creative: Creative, offer: MediaOffer) -> bool:
-    """Whether one file of the creative has a type, delivery and bitrate that the player takes, all at once."""
-    low, high = offer.min_bitrate_kbps or 0, offer.max_bitrate_kbps or 1 << 30
-    for file in creative.media:
-        if (
-            file.mime in offer.mimes
-            and (not offer.delivery or file.delivery in offer.delivery)
-            and low <= file.bitrate_kbps <= high
-        ):
-            return True
-    return False
+def plays(file: tuple[str, int, int], player: Player) -> bool:
+    """Whether the file (MIME type, delivery, Kbps) is one that the player takes: all at once, not each by another file.
+    Without any type, a player plays nothing."""
+    mime, delivery, kbps = file
+    mimes, deliveries, low, high = player
+    return mime in mimes and (not deliveries or delivery in deliveries) and (low or 0) <= kbps <= (high or kbps)
 
 
 def title_fits(length: int, asset: NativeAsset) -> bool:

@@ -9,10 +9,9 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from bidder.domain import AUDIO, VIDEO, Campaign, Candidate, Creative, Deal, Exchange, Format, Profile, Rates, Slot
+from bidder.domain import Campaign, Candidate, Creative, Deal, Exchange, Format, Profile, Rates, Slot
 from bidder.stages.bitmaps import bits_of
 from bidder.stages.facts import Facts, SlotFacts
-from bidder.stages.fit import has_playable_file
 from bidder.stages.floors import floor_of, reachable
 from bidder.stages.index import CampaignIndex
 from bidder.stages.maxima import Lowest, Steps
@@ -148,7 +147,7 @@ class Search:
             if spec_number not in fitting:
                 continue
             kind = (creative.spec.format, creative.spec.duration_s if is_pod else 0)
-            if kind in kinds or not self._plays(creative):
+            if kind in kinds:
                 continue
             for deal in deals:
                 if lowest is not None or self._is_reached(campaign, creative, deal):
@@ -163,10 +162,3 @@ class Search:
     def _is_reached(self, campaign: Campaign, creative: Creative, deal: Deal | None) -> bool:
         floor = floor_of(self._slot, creative.spec, deal)
         return floor is not None and reachable(campaign, floor, self._walk.rates)
-
-    def _plays(self, creative: Creative) -> bool:
-        if creative.spec.format is VIDEO:
-            return self._slot.video is not None and has_playable_file(creative, self._slot.video)
-        if creative.spec.format is AUDIO:
-            return self._slot.audio is not None and has_playable_file(creative, self._slot.audio)
-        return True

@@ -24,17 +24,19 @@ from bidder.domain import (
 from bidder.stages.bitmaps import bits_of, mask_of, without
 from bidder.stages.fit import (
     EXPANDABLE_ATTRIBUTES,
+    Player,
     attributes_of,
     fills_player,
     image_fits,
     in_range,
     lasts,
     may_expand,
+    plays,
     text_fits,
     title_fits,
 )
 from bidder.stages.languages import ranges_over
-from bidder.stages.tables import Kept, KeptOfSets
+from bidder.stages.tables import Kept, KeptOfSets, KeptOfTexts
 
 KEPT = 512
 MAX_MIMES = 16
@@ -63,10 +65,11 @@ class Specs:
         self._expandable = _any_of(by(lambda spec: spec.attributes), EXPANDABLE_ATTRIBUTES)
         self._by_language = by(lambda spec: ranges_over(spec.language))
         mimes, protocols = by(lambda spec: spec.mimes), by(lambda spec: spec.protocols)
-        apis = by(lambda spec: spec.apis)
+        files, apis = by(lambda spec: spec.files), by(lambda spec: spec.apis)
         # Of lists that slots send in few forms, what they let through is kept.
         self._with_mimes: KeptOfSets[int] = KeptOfSets(lambda offered: _any_of(mimes, offered), KEPT)
         self._with_protocols: KeptOfSets[int] = KeptOfSets(lambda offered: _any_of(protocols, offered), KEPT)
+        self._playing: KeptOfTexts[Player, int] = KeptOfTexts(lambda player: _passing(files, plays, player), KEPT)
         every = (1 << len(specs)) - 1
         self._content_with: KeptOfSets[int] = KeptOfSets(
             lambda offered: without(every, _any_of(apis, apis.keys() - offered)), KEPT
@@ -116,8 +119,8 @@ class Specs:
         return self._allowed(mask, offer)
 
     def _media(self, offer: MediaOffer, mask: int) -> int:
-        """Source: §3.2.7, §3.2.8, §7.4 (skippability). `mimes` is required: without any, a player plays nothing."""
-        mask &= self._with_mimes[offer.mimes]
+        """Source: §3.2.7, §3.2.8, §7.4 (skippability)."""
+        mask &= self._playing[offer.mimes, offer.delivery, offer.min_bitrate_kbps, offer.max_bitrate_kbps]
         if offer.protocols:
             mask &= self._with_protocols[offer.protocols]
         if offer.linearity is not None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from bidder.domain import Auction, Candidate, Exchange, Profile, Rates, Slot
 from bidder.stages.bitmaps import CHUNK, CHUNK_BITS
 from bidder.stages.facts import SlotFacts, facts_of, slot_facts
-from bidder.stages.fit import has_playable_file
 from bidder.stages.floors import priced_by_duration
 from bidder.stages.index import CampaignIndex
 from bidder.stages.maxima import Lowest, Steps
@@ -100,7 +99,6 @@ def _plain(
         return found
     slot, entries, profile, now_s = asked.slot, walk.index.entries, walk.profile, walk.now_s
     eligible, fitting = walk.eligible, walk.index.specs.numbers[asked.specs]
-    media = slot.audio if slot.video is None else slot.video
     steps, lowest = floor
     wanted -= len(found)
     for number, shard in enumerate(walk.index.shards):
@@ -127,7 +125,7 @@ def _plain(
                 if profile is not None and has_seen_enough(campaign, profile):
                     continue
                 for spec_number, creative, row in ads:
-                    if spec_number in fitting and (media is None or has_playable_file(creative, media)):
+                    if spec_number in fitting:
                         found.append(Candidate(slot, campaign, creative, None, row))
                         wanted -= 1
                         break

@@ -31,11 +31,9 @@ VIDEO = CreativeSpec(
     Format.VIDEO,
     width=640,
     height=360,
-    mimes=frozenset({"video/mp4"}),
     protocols=frozenset({2, 3, 7}),
     duration_s=15,
-    bitrates_kbps=(1200,),
-    deliveries=frozenset({2}),
+    files=(("video/mp4", 2, 1200),),
 )
 NATIVE = CreativeSpec(
     Format.NATIVE, title_length=12, texts=((2, 30),), images=((3, 1200, 627, "image/jpeg"), (1, 80, 80, "image/png"))
@@ -60,8 +58,8 @@ def make_creative() -> Make:
         spec = replace(spec, **changes)
         media = ()
         if spec.format in (Format.VIDEO, Format.AUDIO):
-            (mime,) = spec.mimes
-            media = (MediaFile("https://cdn.example/a", mime, spec.width, spec.height, spec.bitrates_kbps[0]),)
+            (mime, delivery, kbps) = spec.files[0]
+            media = (MediaFile("https://cdn.example/a", mime, spec.width, spec.height, kbps, delivery),)
         return Creative(
             creative_id,
             spec,

@@ -149,7 +149,7 @@ async def test_creatives_that_do_not_fit_are_told_apart(
 ) -> None:
     """By format, by size, by what else the slot refuses."""
 
-    audio = CreativeSpec(Format.AUDIO, mimes=frozenset({"audio/mp4"}), duration_s=15, bitrates_kbps=(128,))
+    audio = CreativeSpec(Format.AUDIO, duration_s=15, files=(("audio/mp4", 2, 128),))
     explainer = make_explainer(
         make_campaign("audio", creatives=(make_creative("a", audio),)),
         make_campaign("wide", creatives=(make_creative("w", width=728, height=90),)),

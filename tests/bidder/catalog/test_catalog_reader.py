@@ -174,13 +174,11 @@ def test_a_video_is_read(campaign: Json, document: Document) -> None:
         Format.VIDEO,
         640,
         360,
-        mimes=frozenset({"video/mp4"}),
         protocols=frozenset({3, 7}),
         duration_s=30,
         linearity=2,
         skippable=True,
-        bitrates_kbps=(800, 2000),
-        deliveries=frozenset({2}),
+        files=(("video/mp4", 2, 800), ("video/mp4", 2, 2000)),
     )
     assert read.media[1] == MediaFile("https://cdn.coffee.example/b.mp4", "video/mp4", 1280, 720, 2000)
     assert read.skip_after_s == 5
@@ -192,11 +190,9 @@ def test_an_audio_is_read(campaign: Json, document: Document) -> None:
     read = read_catalog(document(campaign))[1][0].creatives[2]
     assert read.spec == CreativeSpec(
         Format.AUDIO,
-        mimes=frozenset({"audio/mpeg"}),
         protocols=frozenset({9}),
         duration_s=15,
-        bitrates_kbps=(128,),
-        deliveries=frozenset({1}),
+        files=(("audio/mpeg", 1, 128),),
     )
     assert read.media == (MediaFile("https://cdn.coffee.example/a.mp3", "audio/mpeg", 0, 0, 128, 1),)
 

@@ -50,7 +50,7 @@ def _flexible(spec: CreativeSpec, offer: BannerOffer) -> bool:
 
 def media_fits(spec: CreativeSpec, offer: MediaOffer) -> bool:
     """Source: §3.2.7, §3.2.8, §7.4 (skippability)."""
-    if not spec.mimes & offer.mimes:  # `mimes` is required: an empty list is a player that plays nothing
+    if not any(_plays(*file, offer) for file in spec.files):
         return False
     if offer.protocols and not spec.protocols & offer.protocols:
         return False
@@ -67,6 +67,15 @@ def media_fits(spec: CreativeSpec, offer: MediaOffer) -> bool:
     if spec.skippable and (offer.skippable is False or SKIPPABLE in offer.blocked_attributes):
         return False
     return spec.apis <= offer.apis and not spec.attributes & offer.blocked_attributes
+
+
+def _plays(mime: str, delivery: int, kbps: int, offer: MediaOffer) -> bool:
+    """`mimes` is required: an empty list is a player that plays nothing. Bitrates of 0 are not said."""
+    if mime not in offer.mimes or (offer.delivery and delivery not in offer.delivery):
+        return False
+    if offer.min_bitrate_kbps and kbps < offer.min_bitrate_kbps:
+        return False
+    return not offer.max_bitrate_kbps or kbps <= offer.max_bitrate_kbps
 
 
 def _fills_player(spec: CreativeSpec, aspect: tuple[int, int]) -> bool:

@@ -31,7 +31,7 @@ def bid(
 ) -> Bid:
     """A bid for a video; what is not named is shared with no other."""
     name = creative or f"{advertiser}-{price}-{duration_s}"
-    spec = type(VIDEO)(VIDEO.format, 640, 360, VIDEO.mimes, VIDEO.protocols, duration_s=duration_s)
+    spec = type(VIDEO)(VIDEO.format, 640, 360, protocols=VIDEO.protocols, duration_s=duration_s)
     made = Creative(name, spec, "https://x.example", media=(MediaFile(media or name, "video/mp4", 1, 1, 1),))
     goal = Goal(GoalKind.CPM, 1)
     domains = (domain or f"{advertiser}.example",)

@@ -21,7 +21,6 @@ from bidder.domain import (
     Format,
     Goal,
     GoalKind,
-    MediaFile,
     MediaOffer,
     NativeAsset,
     NativeOffer,
@@ -33,7 +32,6 @@ from bidder.domain import (
 from bidder.stages.categories import FAMILY_OF, lineage, unsuitable_for_children
 from bidder.stages.domains import and_above, app_id, bare_domain
 from bidder.stages.facts import ATTRIBUTES, facts_of, hour_of_week, slot_attributes
-from bidder.stages.fit import has_playable_file
 from bidder.stages.floors import floor_of, reachable
 from bidder.stages.index import compile_index
 from bidder.stages.languages import ranges_over
@@ -124,12 +122,7 @@ def is_let_in(campaign: Campaign, auction: Auction) -> bool:
 
 
 def spec_fits(creative: Creative, slot: Slot, languages: frozenset[str]) -> bool:
-    media = {Format.VIDEO: slot.video, Format.AUDIO: slot.audio}.get(creative.spec.format)
-    return (
-        fits(creative.spec, slot)
-        and (not languages or bool(languages & ranges_over(creative.spec.language)))
-        and (media is None or has_playable_file(creative, media))
-    )
+    return fits(creative.spec, slot) and (not languages or bool(languages & ranges_over(creative.spec.language)))
 
 
 def expected(
@@ -205,9 +198,25 @@ SPECS = (
     CreativeSpec(Format.BANNER, 300, 250, mimes=frozenset({"text/html"}), banner_type=2),
     CreativeSpec(Format.BANNER, 300, 250, mimes=frozenset({"image/png"}), banner_type=3, attributes=frozenset({3, 13})),
     CreativeSpec(Format.BANNER, 320, 50, apis=frozenset({5}), language="en", secure=False),
-    CreativeSpec(Format.VIDEO, 640, 360, frozenset({"video/mp4"}), frozenset({2, 3}), duration_s=15, language="de"),
-    CreativeSpec(Format.VIDEO, 640, 480, frozenset({"video/webm"}), frozenset({7}), duration_s=30, skippable=True),
-    CreativeSpec(Format.AUDIO, mimes=frozenset({"audio/mpeg"}), protocols=frozenset({9}), duration_s=15),
+    CreativeSpec(
+        Format.VIDEO,
+        640,
+        360,
+        protocols=frozenset({2, 3}),
+        duration_s=15,
+        language="de",
+        files=(("video/mp4", 2, 800), ("video/webm", 1, 800)),
+    ),
+    CreativeSpec(
+        Format.VIDEO,
+        640,
+        480,
+        protocols=frozenset({7}),
+        duration_s=30,
+        skippable=True,
+        files=(("video/webm", 2, 1200),),
+    ),
+    CreativeSpec(Format.AUDIO, protocols=frozenset({9}), duration_s=15, files=(("audio/mpeg", 2, 128),)),
     CreativeSpec(Format.NATIVE, title_length=12, texts=((2, 30),), images=((3, 1200, 627, "image/jpeg"),)),
     CreativeSpec(Format.NATIVE, title_length=40, images=((3, 300, 300, "image/png"),)),
 )
@@ -220,8 +229,7 @@ def campaigns_(draw: st.DrawFn) -> list[Campaign]:
         named = draw(st.lists(st.sampled_from(sorted(TARGETING)), max_size=4, unique=True))
         creatives = []
         for place, spec in enumerate(draw(st.lists(st.sampled_from(SPECS), min_size=1, max_size=3))):
-            media = tuple(MediaFile("https://cdn.example/a", mime, 1, 1, 800) for mime in spec.mimes if spec.duration_s)
-            creatives.append(Creative(f"{number}-{place}", spec, "https://brand.example/", media=media))
+            creatives.append(Creative(f"{number}-{place}", spec, "https://brand.example/"))
         made.append(
             Campaign(
                 id=str(number),
@@ -249,6 +257,8 @@ MEDIA = st.builds(
     MediaOffer,
     mimes=some("video/mp4", "video/webm", "audio/mpeg", most=3),
     protocols=some(2, 7, 9),
+    delivery=some(1, 2, most=1),
+    max_bitrate_kbps=st.sampled_from([None, None, 1000]),
     max_duration_s=st.sampled_from([None, 15]),
     skippable=st.sampled_from([None, True, False]),
     floor_per_second_micros=st.sampled_from([None, None, 100_000]),

@@ -232,7 +232,7 @@ def pipeline_of(
     return Pipeline(
         catalog=catalog,
         profiles=profiles,
-        scorer=inference,
+        scorer=inference.cascade,
         rates=rates,
         metrics=metrics,
         privacy=privacy_of(settings),
@@ -257,7 +257,7 @@ def explainer_of(
     return Explainer(
         catalog=catalog,
         profiles=profiles,
-        scorer=inference,
+        scorer=inference.cascade,
         rates=rates,
         privacy=privacy_of(settings),
         supply=supply,

@@ -19,13 +19,14 @@ T = TypeVar("T")
 
 
 class Round(Generic[T]):
-    """Gives `take` what was added in one turn of the loop, in order, in groups of up to GROUP. `take` never raises.
-    Construct inside the running loop."""
+    """Gives `take` what was added in one turn of the loop, in order, in groups of up to GROUP, and says `over` once
+    after the last. `take` never raises. Construct inside the running loop."""
 
-    __slots__ = ("_soon", "_take", "added")
+    __slots__ = ("_over", "_soon", "_take", "added")
 
-    def __init__(self, take: Callable[[list[T]], None]) -> None:
+    def __init__(self, take: Callable[[list[T]], None], over: Callable[[], object] | None = None) -> None:
         self._take = take
+        self._over = over
         self.added: list[T] = []  # since the round began: empty while none has
         self._soon = asyncio.get_running_loop().call_soon
 
@@ -36,6 +37,16 @@ class Round(Generic[T]):
 
     def end(self) -> None:
         """Takes what was added, now."""
-        added, self.added = self.added, []
-        for first in range(0, len(added), GROUP):
-            self._take(added[first : first + GROUP])
+        added = self.added
+        if not added:
+            return
+        self.added = []
+        try:
+            if len(added) <= GROUP:
+                self._take(added)
+            else:
+                for first in range(0, len(added), GROUP):
+                    self._take(added[first : first + GROUP])
+        finally:
+            if self._over is not None:
+                self._over()

@@ -1,7 +1,8 @@
 """Work-conserving batching for one endpoint: send while a slot is free, batch what queues meanwhile.
 
 The rule kept here: rows wait for a free slot, never for company. What comes in one turn of the loop goes out together
-at its end: so many sockets were readable at once, and a call for each would cost more than a bid (decision 4). What
+at its end, when who runs the turn says `send`: so many sockets were readable at once, and a call for each would cost
+more than a bid (decision 4). What
 expired is dropped before it is sent, a batch goes to one target only, and no member can harm another: each has its own
 deadline, and is told once, where somebody still waits. No task, no timer and no future per auction: who asks is called
 back, and is the member itself.
@@ -157,7 +158,7 @@ class Batcher:
         self.name = name
         self.stats = stats
         self.last_error = ""
-        pool.on_available = self._pump_soon
+        pool.on_available = self._send_soon
         pool.on_connect_failed = self._connect_failed
 
     @property
@@ -174,11 +175,12 @@ class Batcher:
         """`ask`, for who waits with a future: it fails with an InferenceError. Cancelling it is safe at any time."""
         waiting = Waiting(rows, deadline_s)
         self.ask((waiting,))
+        self._send_soon()
         return waiting.future
 
     def ask(self, members: Sequence[Member]) -> None:
-        """Ask for the scores of their rows: each is told by its deadline, at the latest. Setting its `done` withdraws
-        the question."""
+        """Ask for the scores of their rows, which leave with the next `send`: each is told by its deadline, at the
+        latest. Setting its `done` withdraws the question."""
         now_s, waiting = self._loop.time(), len(self._queue)
         takes = not self._closed and (self._limiter.state is _CLOSED or not self._limiter.refuses(now_s))
         self.stats.submitted += len(members)
@@ -196,7 +198,6 @@ class Batcher:
             else:
                 self._fail((member,), self._refusal(member, now_s))
         self._fresh += len(self._queue) - waiting
-        self._pump_soon()
 
     def close(self) -> None:
         """Fail what waits, take nothing more. Calls in flight end with the pool."""
@@ -220,13 +221,13 @@ class Batcher:
 
     # -- from queue to call ------------------------------------------------------------------------------------------
 
-    def _pump_soon(self) -> None:
-        """At the end of this turn of the loop, once."""
+    def _send_soon(self) -> None:
+        """At the end of this turn of the loop, once: where nobody else says so."""
         if not self._is_due and self._queue:
             self._is_due = True
-            self._loop.call_soon(self._pump)
+            self._loop.call_soon(self.send)
 
-    def _pump(self) -> None:
+    def send(self) -> None:
         """Send while something waits, and a slot and a connection are free."""
         self._is_due, self._fresh = False, 0
         while self._queue:
@@ -324,7 +325,7 @@ class Batcher:
         self.stats.count_call_error(error.kind)
         self._fail(self._finish(batch), error)
         self._drop(error, batch)
-        self._pump_soon()
+        self._send_soon()
 
     def _fail(self, members: Iterable[Member], error: InferenceError) -> None:
         for member in members:
@@ -422,4 +423,4 @@ class Batcher:
             self._limiter.release(Outcome.IGNORE, now_s)
         else:
             self._drop(Timeout(f"no answer within {waited_s * 1000:.0f} ms"), batch)
-        self._pump_soon()
+        self._send_soon()

@@ -50,7 +50,12 @@ class Tier(Protocol):
         ...
 
     def ask(self, members: Sequence[Member]) -> None:
-        """Start scoring. Each is told by its deadline: scores or an InferenceError."""
+        """Take their rows, which leave with the next `send`. Each is told by its deadline: scores or an
+        InferenceError."""
+        ...
+
+    def send(self) -> None:
+        """All that are to share a call have been asked about."""
         ...
 
 
@@ -75,6 +80,10 @@ class SplitTier:
         for choice, tier in enumerate(self._tiers):
             if its := [member for member, one in zip(members, chosen, strict=True) if one == choice]:
                 tier.ask(its)
+
+    def send(self) -> None:
+        for tier in self._tiers:
+            tier.send()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +135,9 @@ class Shadow:
             self.in_flight -= 1
             self.missed += 1
 
+    def send(self) -> None:
+        self._tier.send()
+
     def scored(self) -> None:
         self.in_flight -= 1
         self.answered += 1
@@ -157,24 +169,41 @@ class Cascade:
     """
 
     def __init__(self, steps: Sequence[Step], *, shadow: Shadow | None = None) -> None:
-        self._clock = asyncio.get_running_loop().time
+        self._loop = asyncio.get_running_loop()
         self._steps = tuple(steps)
+        self._is_due = False
         self.shadow = shadow
         self.answers: dict[str, int] = {step.tier.name: 0 for step in steps} | {PRIOR: 0}
         self.fallbacks: dict[str, int] = {step.tier.name: 0 for step in steps}
 
     def ask(self, questions: Sequence[Question]) -> None:
-        """Calls `scored` of each once, by its `due_s`, perhaps before it returns."""
+        """Calls `scored` of each once, by its `due_s`, perhaps before it returns. Their rows leave with the next
+        `send`: said once a turn of the loop, when all have been asked."""
         self.go_on(questions, self._steps)
         if self.shadow is not None:
             for question in questions:
                 self.shadow.copy(question)
 
+    def send(self) -> None:
+        """What was asked leaves now, as far as the tiers have free slots."""
+        self._is_due = False
+        for step in self._steps:
+            step.tier.send()
+        if self.shadow is not None:
+            self.shadow.send()
+
     def score(self, rows: Rows, priors: Sequence[float], due_s: float) -> asyncio.Future[Scores]:
         """`ask`, for who waits with a future. It never fails; it can be cancelled."""
         caller = _Caller(rows, due_s, priors, asyncio.get_running_loop().create_future())
         self.ask((caller,))
+        self._send_soon()
         return caller.future
+
+    def fall_back(self, question: Question, steps: tuple[Step, ...]) -> None:
+        """Puts it to the next tier; those that fail in one turn of the loop share a call again."""
+        self.go_on((question,), steps)
+        if steps:
+            self._send_soon()
 
     def go_on(self, questions: Sequence[Question], steps: tuple[Step, ...]) -> None:
         """Puts them to the first of `steps`, or answers with priors where none is left."""
@@ -183,7 +212,7 @@ class Cascade:
                 self.answers[PRIOR] += 1
                 question.scored(Scores(question.priors(), PRIOR))
             return
-        tier, share, now_s = steps[0].tier, steps[0].share, self._clock()
+        tier, share, now_s = steps[0].tier, steps[0].share, self._loop.time()
         asked = []
         for question in questions:
             deadline_s = question.due_s
@@ -197,6 +226,12 @@ class Cascade:
             for each in asked:
                 each.done = True
                 each.failed(None)  # if it has not been told yet
+
+    def _send_soon(self) -> None:
+        """At the end of this turn of the loop, once."""
+        if not self._is_due:
+            self._is_due = True
+            self._loop.call_soon(self.send)
 
 
 class _Caller(Struct, eq=False):
@@ -236,4 +271,4 @@ class _Asked(Struct, eq=False):
         question, self.question = self.question, None
         if question is not None:
             self.cascade.fallbacks[self.steps[0].tier.name] += 1
-            self.cascade.go_on((question,), self.steps[1:])
+            self.cascade.fall_back(question, self.steps[1:])

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from bidder.domain import Rows, Scores
 from bidder.inference import payload
 from bidder.inference.batcher import Batcher
-from bidder.inference.cascade import Cascade, Question, Shadow, SplitTier, Step, Tier
+from bidder.inference.cascade import Cascade, Shadow, SplitTier, Step, Tier
 from bidder.inference.credentials import CredentialSource, chain_credentials
 from bidder.inference.limiter import Limiter
 from bidder.inference.pool import Pool, tls_context
@@ -100,12 +100,8 @@ class InferenceClient:
         """Whether calls can be signed. A client without an endpoint is always ready."""
         return not self.lanes or self.credentials.ready
 
-    def ask(self, questions: Sequence[Question]) -> None:
-        """Calls `scored` of each with the scores of its rows by its `due_s`; see `Cascade.ask`."""
-        self.cascade.ask(questions)
-
     def score(self, rows: Rows, priors: Sequence[float], due_s: float) -> asyncio.Future[Scores]:
-        """The same, for who waits with a future; see `Cascade.score`."""
+        """Scores for who waits with a future; see `Cascade.score`. The bid path asks `cascade`."""
         return self.cascade.score(rows, priors, due_s)
 
     async def start(self) -> None:

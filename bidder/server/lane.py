@@ -67,7 +67,7 @@ class Lane:
         self._patience_s = (
             LATE_SHARE / 1000 * min([exchange.default_tmax_ms for exchange in exchanges.values()], default=0)
         )
-        self._round: Round[Arrival] = Round(self._take)
+        self._round: Round[Arrival] = Round(self._take, pipeline.send)
         self._since_s = 0.0  # when the round began
 
     @staticmethod

@@ -60,6 +60,8 @@ class Priors:
             self.rows.append(question.rows)
             question.scored(Scores(question.priors(), "prior"))
 
+    def send(self) -> None: ...
+
 
 @pytest.fixture
 def make_explainer(rates: Rates) -> Make:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from bidder.rounds import GROUP, Round
 
 
@@ -62,3 +64,27 @@ async def test_a_round_may_be_ended_before() -> None:
     await asyncio.sleep(0)
     numbers.end()
     assert groups == [[1], [2]]
+
+
+async def test_the_end_of_a_round_is_said_once() -> None:
+    """After the last group, and not of a round of which nothing is left; also where a group could not be taken."""
+    told: list[object] = []
+    numbers = Round(lambda group: told.append(len(group)), lambda: told.append("over"))
+    for number in range(GROUP + 1):
+        numbers.add(number)
+    await asyncio.sleep(0)
+    assert told == [GROUP, 1, "over"]
+    numbers.add(1)
+    numbers.end()
+    await asyncio.sleep(0)
+    assert told[3:] == [1, "over"]
+
+    def fail(_: list[int]) -> None:
+        raise RuntimeError("a bug")
+
+    told.clear()
+    broken = Round(fail, lambda: told.append("over"))
+    broken.add(1)
+    with pytest.raises(RuntimeError):
+        broken.end()
+    assert told == ["over"]

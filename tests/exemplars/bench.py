@@ -56,6 +56,8 @@ class _Model:
         self.rows = question.rows.body
         question.scored(Scores(question.priors(), "prior"))
 
+    def send(self) -> None: ...
+
 
 class Bench:
     """A bidder with these campaigns (documents) on this exchange. Needs a running loop. `vendor`: our id in the Global

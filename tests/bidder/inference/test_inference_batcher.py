@@ -260,6 +260,7 @@ async def test_who_was_told_is_let_go_at_once(kit: Any, status: int) -> None:
     gc.disable()
     try:
         lane.batcher.ask([asker])
+        lane.batcher.send()
         del asker
         assert gone() is not None
         await asyncio.wait_for(told.wait(), 30)

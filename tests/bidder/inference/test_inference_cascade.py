@@ -39,6 +39,7 @@ class HandTier:
     def __init__(self, name: str) -> None:
         self.name = name
         self.askers: list[Member] = []
+        self.sent = 0
 
     @property
     def deadlines(self) -> list[float]:
@@ -46,6 +47,9 @@ class HandTier:
 
     def ask(self, members: Sequence[Member]) -> None:
         self.askers += members
+
+    def send(self) -> None:
+        self.sent += 1
 
 
 class RefusingTier(HandTier):
@@ -154,6 +158,30 @@ async def test_questions_are_asked_together_and_answered_apart() -> None:
     broken, questions = BrokenTier("broken", Scores([0.3, 0.4], "broken")), [Asking(_deadline()) for _ in range(3)]
     Cascade([Step(broken)]).ask(questions)
     assert [answer.source for question in questions for answer in question.answers] == ["broken", "prior", "prior"]
+
+
+async def test_who_runs_the_turn_says_when_all_were_asked() -> None:
+    """To every tier and the shadow; what fails over, or waits with a future, leaves when its turn ends."""
+    first, second, copied = HandTier("sagemaker"), HandTier("local"), HandTier("shadow")
+    split = SplitTier([(first, 1.0)])
+    cascade = Cascade([Step(split), Step(second)], shadow=Shadow(copied, 1.0, busy=lambda: False))
+    cascade.ask([Asking(_deadline()) for _ in range(3)])
+    await asyncio.sleep(0)
+    assert (first.sent, second.sent, copied.sent) == (0, 0, 0)
+    cascade.send()
+    assert (first.sent, second.sent, copied.sent) == (1, 1, 1)
+    for asker in first.askers:
+        asker.failed(Timeout("late"))
+    assert (len(second.askers), second.sent) == (3, 1)
+    await asyncio.sleep(0)
+    assert second.sent == 2
+    for asker in second.askers:
+        asker.failed(Timeout("late"))  # priors answer: nothing is left to be sent
+    await asyncio.sleep(0)
+    assert second.sent == 2
+    answer = cascade.score(_ROWS, _PRIORS, _deadline())
+    await asyncio.sleep(0)
+    assert (first.sent, answer.done()) == (3, False)
 
 
 async def test_what_was_told_is_let_go() -> None:

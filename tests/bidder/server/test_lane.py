@@ -29,6 +29,8 @@ class Pipeline:
         for arrival in group:
             arrival.answered(NO_CONTENT)
 
+    def send(self) -> None: ...
+
 
 class Clock:
     now_s = 0.0

@@ -78,6 +78,8 @@ class Pipeline:
             else:
                 self.waiting.append(arrival.answered)
 
+    def send(self) -> None: ...
+
 
 class Side:
     """One connection; `parser` alone reads it, or what can be is read without."""

@@ -78,14 +78,18 @@ def read_slots(impressions: list[Imp], most: int) -> list[Slot]:
     for imp in impressions[:most]:
         if (slot := _slot(imp)).multiplier > 0.0:
             slots.append(slot)  # noqa: PERF401 - a comprehension is a call: 1 % of decoding
-    if len(impressions) > 1:
-        for imp in impressions[most:]:
-            _slot(imp)  # whether it is typed to the letter
-        if len({imp.id for imp in impressions}) < len(impressions):
-            ids = [imp.id for imp in impressions]
-            slots = [slot for slot in slots if ids.count(slot.id) == 1]
-        _close_places(slots)
+    if len(impressions) == 1:
+        return slots
+    for imp in impressions[most:]:
+        _slot(imp)  # whether it is typed to the letter
+    if len(frozenset(ids := [imp.id for imp in impressions])) < len(ids):
+        slots = _named_once(slots, ids)
+    _close_places(slots)
     return slots
+
+
+def _named_once(slots: list[Slot], ids: list[str]) -> list[Slot]:
+    return [slot for slot in slots if ids.count(slot.id) == 1]
 
 
 def _close_places(slots: list[Slot]) -> None:
@@ -117,10 +121,10 @@ def _slot(imp: Imp) -> Slot:
     currency, pmp, qty, expiry_s = imp.bidfloorcur, imp.pmp, imp.qty, imp.exp
     return Slot(
         imp.id,
-        None if (banner := imp.banner) is ABSENT else BANNERS[b"" + banner],
-        None if (video := imp.video) is ABSENT else VIDEOS[b"" + video],
-        None if (audio := imp.audio) is ABSENT else AUDIOS[b"" + audio],
-        None if (native := imp.native) is ABSENT else NATIVES[b"" + native],
+        None if (banner := imp.banner) is ABSENT else BANNERS.known.get(key := b"" + banner) or BANNERS.read(key),
+        None if (video := imp.video) is ABSENT else VIDEOS.known.get(key := b"" + video) or VIDEOS.read(key),
+        None if (audio := imp.audio) is ABSENT else AUDIOS.known.get(key := b"" + audio) or AUDIOS.read(key),
+        None if (native := imp.native) is ABSENT else NATIVES.known.get(key := b"" + native) or NATIVES.read(key),
         micros(imp.bidfloor),
         "USD" if currency is None else currency.upper(),
         _deals(pmp.deals) if pmp is not None and pmp.deals else (),

@@ -15,42 +15,40 @@ from typing import Any, Generic, TypeVar
 
 from msgspec.json import Decoder
 
-from bidder.stages.tables import Kept
-
 P = TypeVar("P")
 V = TypeVar("V")
 
 
-class Parts(Kept[bytes, V | None], Generic[P, V]):
-    """Of one kind: bytes → what they mean; None: they are null, or cannot be meant. Raises `msgspec.DecodeError` for
-    bytes that are not typed to the letter."""
+class Parts(Generic[P, V]):
+    """Of one kind: `known.get(raw) or read(raw)` is what those bytes mean. A plain dict, whose look-up takes half of
+    what a subclass's does.
 
-    __slots__ = ("_left", "_longest", "_room", "decode", "understand")
+    Two generations: when the young one is full it becomes the old one, and what is asked for again moves back."""
+
+    __slots__ = ("_left", "_longest", "_old", "_room", "decode", "known", "understand")
 
     def __init__(self, kind: Any, understand: Callable[[P], V], room: int) -> None:
         """`kind`: as what they are decoded; `room`: bytes to remember, or up to twice as many, but of no part more than
         the 64th of it."""
-        super().__init__(self._read, room)
+        self.known: dict[bytes, V] = {}
         self.decode: Callable[[bytes], P | None] = Decoder(kind | None).decode
         self.understand = understand
+        self._old: dict[bytes, V] = {}
         self._room = self._left = room
         self._longest = room // 64
 
-    def __missing__(self, key: bytes) -> V | None:
-        value = self._old.pop(key, None)
-        if value is None:
-            value = self._read(key)
-        return value if len(key) > self._longest else self.keep(key, value)
-
-    def keep(self, key: bytes, value: V | None) -> V | None:
-        if len(key) > self._left:
-            self._left = self._room
-            self._old = dict(self)
-            self.clear()
-        self._left -= len(key)
-        self[key] = value
+    def read(self, raw: bytes) -> V | None:
+        """What is not known. None, which is not remembered: it is null or empty, or cannot be meant. Raises
+        `msgspec.DecodeError` for bytes that are not typed to the letter."""
+        value = self._old.pop(raw, None)
+        if not value and ((found := self.decode(raw)) is None or not (value := self.understand(found))):
+            return None
+        size = len(raw)
+        if size <= self._longest:
+            if size > self._left:
+                self._left = self._room
+                self._old = dict(self.known)
+                self.known.clear()
+            self._left -= size
+            self.known[raw] = value
         return value
-
-    def _read(self, raw: bytes) -> V | None:
-        found = self.decode(raw)
-        return None if found is None else self.understand(found)

@@ -8,8 +8,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from bidder.domain import NOTHING
-from bidder.stages.request import App, Device, Site
+from bidder.stages.request import Device
 
 # The order matters: Edge and Opera also say Chrome, Chrome also says Safari.
 _BROWSERS = (
@@ -31,14 +30,6 @@ def entries(listed: list[str]) -> list[str]:
     if len(listed) == 1 and len(parts := _SEPARATOR.split(listed[0])) > 1:
         return [listed[0], *parts]
     return listed
-
-
-def all_categories(place: Site | App) -> frozenset[str]:
-    """All categories of a site or app, its section and its page."""
-    found = place.cat or NOTHING
-    if place.sectioncat or place.pagecat:
-        return found.union(place.sectioncat or (), place.pagecat or ())
-    return found
 
 
 def browser_of(device: Device) -> str:

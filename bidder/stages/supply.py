@@ -57,8 +57,11 @@ def refuses(request: BidRequest, policy: SupplyPolicy = DEFAULT_POLICY) -> NoBid
             return NoBidReason.INCOMPLETE_SUPPLY_CHAIN
     elif not _is_readable(chain) or (chain.complete != 1 and not policy.incomplete_allowed):
         return NoBidReason.INCOMPLETE_SUPPLY_CHAIN
-    if not policy.asks_who:
-        return None
+    return _refuses_whom(request, chain, policy) if policy.asks_who else None
+
+
+def _refuses_whom(request: BidRequest, chain: SupplyChain | None, policy: SupplyPolicy) -> NoBidReason | None:
+    """By who the sellers are."""
     nodes = [] if chain is None else [_node(node.asi, node.sid) for node in chain.nodes]
     if any(_is_blocked(node, policy) for node in nodes):
         return NoBidReason.BLOCKED_SUPPLY_CHAIN_NODE

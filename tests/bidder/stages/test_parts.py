@@ -77,19 +77,38 @@ def test_what_is_remembered_is_bounded() -> None:
     read = []
     parts: Parts[list[int], int] = Parts(list[int], lambda found: read.append(found) or len(found), 1280)
     for number in range(10_000):
-        assert parts[b"[%d]" % number] == 1
-    assert sum(map(len, parts)) <= 1280
+        assert parts.read(b"[%d]" % number) == 1
+        assert parts.known
+    assert sum(map(len, parts.known)) <= 1280
     long = json.dumps([1] * 20).encode()
     read.clear()
-    assert [parts[long], parts[long]] == [20, 20]
+    assert [parts.read(long), parts.read(long)] == [20, 20]
     assert len(read) == 2
-    assert [parts[b"[9999]"], parts[b"null"]] == [1, None]
+    assert [parts.known[b"[9999]"], parts.read(b"null")] == [1, None]
     assert len(read) == 2
+
+
+def test_what_means_nothing_takes_no_room() -> None:
+    """It is read each time."""
+    parts: Parts[list[int], list[int]] = Parts(list[int], lambda found: found, 1280)
+    assert parts.read(b"[1]") == [1]
+    assert {parts.read(each) for each in [b"null", b"[]"] * 1000} == {None}
+    assert parts.known == {b"[1]": [1]}
+
+
+def test_what_is_asked_for_again_stays_remembered() -> None:
+    """Also where more comes by than is remembered."""
+    read = []
+    parts: Parts[list[int], str] = Parts(list[int], lambda found: read.append(found) or "meant", 1280)
+    for number in range(1000):
+        key = b"[%d]" % (number % 7 if number % 2 else number)
+        assert (parts.known.get(key) or parts.read(key)) == "meant"
+    assert len(read) == 500 + 3  # those of an odd rest, and the others' even ones were among the first
 
 
 def test_what_is_not_typed_to_the_letter_is_not_remembered() -> None:
     """It raises each time."""
     for _ in range(2):
         with pytest.raises(DecodeError):
-            BANNERS[b'{"w":"300"}']
-    assert BANNERS[b'{"w":300,"h":250}'] == BannerOffer(sizes=((300, 250),))
+            BANNERS.read(b'{"w":"300"}')
+    assert BANNERS.read(b'{"w":300,"h":250}') == BannerOffer(sizes=((300, 250),))

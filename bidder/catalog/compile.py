@@ -23,8 +23,8 @@ from bidder.stages.compiled import compiled
 def compile_document(document: bytes, rates: Rates | None, out: IO[bytes]) -> None:
     """Write the image of `document` (unpacked) to `out`. CatalogError: what is wrong with the document.
 
-    With `rates`, values are compared in one currency, and a campaign whose currency has no rate comes last; without,
-    numbers are compared as they stand; equal ones by id."""
+    The best stand last. With `rates`, values are compared in one currency, and a campaign whose currency has no rate is
+    worth nothing; without, numbers are compared as they stand; of equal ones the first by id is the best."""
     specs: Shared[CreativeSpec] = Shared()
     codec = Codec(Campaign, {CreativeSpec: specs})
     drafts: list[tuple[int, str, bytes]] = []
@@ -35,7 +35,7 @@ def compile_document(document: bytes, rates: Rates | None, out: IO[bytes]) -> No
         drafts.append((-worth(campaign, rates), campaign.id, bytes(memoryview(record))))
 
     version = read_campaigns(document, add)
-    drafts.sort()
+    drafts.sort(reverse=True)
     records = [record for _, _, record in drafts]
     about = orjson.dumps({"version": version})
     write_image(out, _parts(about, records, codec, specs))

@@ -146,7 +146,7 @@ def _checked(data: bytes | mmap.mmap, name: str) -> Mapping[str, memoryview]:
 
 
 class Records(Sequence[Campaign]):
-    """The campaigns of an image, best first, each made anew whenever it is asked for: 20 µs."""
+    """The campaigns of an image, best last, each made anew whenever it is asked for: 20 µs."""
 
     def __init__(self, sections: Mapping[str, memoryview]) -> None:
         self._records = sections["records"]

@@ -27,12 +27,12 @@ SMALL_BYTES = 256 * 1024
 takes longer."""
 
 MakeIndex = Callable[[Sections, Sequence[Campaign]], T]
-"""Parts of a compiled catalog, and its campaigns, best first → what is bid with."""
+"""Parts of a compiled catalog, and its campaigns, best last → what is bid with."""
 
 
 @dataclass(slots=True, frozen=True)
 class Catalog(Generic[T]):
-    """All campaigns, best first, and the index compiled from them. `fingerprint`: 12 hex digits of the SHA-256."""
+    """All campaigns, best last, and the index compiled from them. `fingerprint`: 12 hex digits of the SHA-256."""
 
     version: str
     source: str

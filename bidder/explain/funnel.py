@@ -96,7 +96,7 @@ def explain_targeting(opened: Open, profile: Profile | None, per_slot: int) -> I
                 fold.by(
                     "campaign",
                     [],
-                    shard.maxima.paying(floor[0]) | shard.with_deal([deal.id for deal in slot.deals]),
+                    shard.paying[floor[0]] | shard.with_deal([deal.id for deal in slot.deals]),
                     FLOOR,
                 )
             walk.over(fold, index.specs.numbers[asked_of_slot.specs])
@@ -202,7 +202,7 @@ class _Walk:
             if fold.chosen >> bit & 1:
                 waiting &= ~(1 << bit)
             else:
-                campaign, _, _, _, ads = self._index.entries[fold.shard.start + bit]
+                campaign, _, _, _, _, _, _, ads = self._index.entries[fold.shard.start + bit]
                 specs = [creative.spec for number, creative, _ in ads if number in fitting]
                 fold.drop("campaign", self._broken(campaign, specs), 1 << bit)
         fold.drop("campaign", ENOUGH, fold.left & ~fold.chosen)

@@ -1,6 +1,6 @@
 """Campaigns → the parts of a compiled catalog: for each dimension a table, and who names nothing in it.
 
-The rule kept here: one pass over the campaigns, best first, and none of them is held on to. What is written here, and
+The rule kept here: one pass over the campaigns, best last, and none of them is held on to. What is written here, and
 nothing else, is what `stages/shard.py` reads.
 """
 
@@ -90,7 +90,7 @@ def specs_of(campaigns: Iterable[Campaign]) -> Shared[CreativeSpec]:
 
 
 def compiled(campaigns: Iterable[Campaign], specs: Shared[CreativeSpec]) -> Iterator[tuple[str, bytes]]:
-    """The parts, by name. `campaigns` stand best first; all specs of their creatives are in `specs`."""
+    """The parts, by name. `campaigns` stand best last; all specs of their creatives are in `specs`."""
     dimensions: dict[str, ValuesOf] = {
         **{f"in {name}": values_of for name, values_of in INCLUDED.items()},
         **{f"not {name}": values_of for name, values_of in AVOIDED.items()},

@@ -1,12 +1,11 @@
 """The campaigns of a catalog, as targeting asks for them: bitmaps by shard, and objects for the few that are looked at.
 
-The rule kept here: campaigns stand best first, and the first of them are a shard of their own.
+The rule kept here: campaigns stand best last, and the last of them, which are asked first, are a shard of their own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from math import inf
 
 from bidder.domain import Campaign, Creative, Deal
@@ -24,19 +23,19 @@ TAIL_CAMPAIGNS = 32768
 Ad = tuple[int, Creative, bytes]
 """The number of a creative's spec, the creative, and the part of a row of features that is its."""
 
-Entry = tuple[Campaign, int, float, float, tuple[Ad, ...]]
+Entry = tuple[Campaign, int, float, float, int, Creative, bytes, tuple[Ad, ...]]
 """A campaign, the number of its currency (see `Floors`), its flight (begin and end in Unix seconds, as `now_s` is
-compared with them), and its ads."""
+compared with them), its first ad, which is nearly always the one that is wanted, and all its ads."""
 
 KEPT_CAMPAIGNS = 2048
-"""Campaigns kept as objects, and as many again of an older generation: those that stand first are asked for always."""
+"""Campaigns kept as objects, and as many again of an older generation: the best are asked for always."""
 
 
 class CampaignIndex:
     """All campaigns, compiled. Immutable but for what it keeps: a new catalog makes a new index.
 
     `sections`: what `compiled` wrote of `campaigns`, which are read one by one when they are needed. `head` and `tail`:
-    campaigns of the first shard, and of a further one at most, multiples of 8."""
+    campaigns of the first shard, and of a further one at most, multiples of 8. `shards`: those of the best first."""
 
     __slots__ = ("_deals", "_places", "campaigns", "entries", "floors", "shards", "specs")
 
@@ -58,14 +57,14 @@ class CampaignIndex:
             campaign = campaigns[place]
             ads = [(numbers[creative.spec], creative, packed(campaign, creative)) for creative in campaign.creatives]
             currency = currencies.index(campaign.currency)
-            return campaign, currency, float(campaign.start_s), float(campaign.end_s or inf), tuple(ads)
+            return campaign, currency, float(campaign.start_s), float(campaign.end_s or inf), *ads[0], tuple(ads)
 
         self.entries: Kept[int, Entry] = Kept(entry, KEPT_CAMPAIGNS)
-        self.shards = tuple(Shard(parts, start, end) for start, end in pairwise(_bounds(parts.count, head, tail)))
+        self.shards = tuple(Shard(parts, start, end) for start, end in _bounds(parts.count, head, tail))
         parts.read_ahead()
 
     def place(self, campaign_id: str) -> int | None:
-        """Where a campaign stands, the best at 0; None: there is no such campaign."""
+        """Where a campaign stands, the best as the last; None: there is no such campaign."""
         return next(iter(self._places.numbers(campaign_id)), None)
 
     def campaign(self, campaign_id: str) -> Campaign | None:
@@ -81,19 +80,21 @@ class CampaignIndex:
         return self.entries.let_go(count)
 
 
-def _bounds(count: int, size: int, most: int) -> list[int]:
-    """Where shards begin and end: each twice as large as the one before, up to `most`. Who needs a few campaigns more
-    than the head has searches 8,192 and not 32,768."""
-    bounds = [0]
-    while bounds[-1] < count:
-        bounds.append(min(bounds[-1] + size, count))
-        size = min(2 * size, most)
+def _bounds(count: int, size: int, most: int) -> list[tuple[int, int]]:
+    """Where shards begin and end, from the best on: each twice as large as the one before, up to `most`. Who needs a
+    few campaigns more than the head has searches 8,192 and not 32,768. They begin at whole bytes of the tables."""
+    bounds, end = [], count
+    while end:
+        start = max(0, end - size) & ~7
+        bounds.append((start, end))
+        end, size = start, min(2 * size, most)
     return bounds
 
 
 def compile_index(
     campaigns: Sequence[Campaign], head: int = HEAD_CAMPAIGNS, tail: int = TAIL_CAMPAIGNS
 ) -> CampaignIndex:
-    """The index of campaigns that are there as objects and stand best first."""
-    sections = {name: memoryview(part) for name, part in compiled(campaigns, specs_of(campaigns))}
-    return CampaignIndex(sections, tuple(campaigns), head, tail)
+    """The index of campaigns that are there as objects, the best first."""
+    best_last = campaigns[::-1]
+    sections = {name: memoryview(part) for name, part in compiled(best_last, specs_of(best_last))}
+    return CampaignIndex(sections, tuple(best_last), head, tail)

@@ -7,7 +7,7 @@ itself is held against the floor when a campaign is looked at.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from math import inf
 
@@ -66,29 +66,22 @@ def _in_each(currencies: Sequence[str], rates: Rates, floor: Floor) -> tuple[Ste
     return tuple([_NONE_SO_HIGH if each == inf else step_of(int(each)) for each in lowest]), lowest
 
 
-class Maxima:
-    """The campaigns of one shard by their maximum. `currencies`: see `Floors`; `limit`: of masks kept."""
+def paying(masks: Masks, currencies: Sequence[str]) -> Callable[[Steps], int]:
+    """Which campaigns of a shard may pay a floor of so many steps. `masks`: of `maximum_of`; `currencies`: see
+    `Floors`."""
+    by_currency: dict[str, list[tuple[int, int]]] = {currency: [] for currency in currencies}
+    for value, mask in masks.each():
+        currency, step = _read(value)
+        by_currency[currency].append((step, mask))
+    ladders = [_ladder(each) for each in by_currency.values()]
 
-    __slots__ = ("_kept",)
+    def of_steps(steps: Steps) -> int:
+        mask = 0
+        for (rungs, campaigns), step in zip(ladders, steps, strict=True):
+            mask |= campaigns[bisect_left(rungs, step)]
+        return mask
 
-    def __init__(self, masks: Masks, currencies: Sequence[str], limit: int) -> None:
-        by_currency: dict[str, list[tuple[int, int]]] = {currency: [] for currency in currencies}
-        for value, mask in masks.each():
-            currency, step = _read(value)
-            by_currency[currency].append((step, mask))
-        ladders = [_ladder(each) for each in by_currency.values()]
-
-        def paying(steps: Steps) -> int:
-            paying = 0
-            for (rungs, campaigns), step in zip(ladders, steps, strict=True):
-                paying |= campaigns[bisect_left(rungs, step)]
-            return paying
-
-        self._kept: Kept[Steps, int] = Kept(paying, limit)
-
-    def paying(self, steps: Steps) -> int:
-        """Those that may pay a floor of so many steps: all that can, and few more."""
-        return self._kept[steps]
+    return of_steps
 
 
 def _ladder(by_step: list[tuple[int, int]]) -> tuple[list[int], list[int]]:

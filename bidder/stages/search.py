@@ -117,10 +117,10 @@ class Search:
             if not mask:
                 continue
             if number not in self._offered:
-                self._offered[number] = shard.taking(self._asked)
+                self._offered[number] = shard.having[self._asked.specs] & shard.terms[self._asked.terms]
             mask &= self._offered[number]
             if deal_ids is None and floor is not None:
-                mask = mask and mask & shard.maxima.paying(floor[0])
+                mask = mask and mask & shard.paying[floor[0]]
             for bit in bits_of(mask and mask & eligible[number]):
                 if not self.left:
                     return
@@ -133,7 +133,7 @@ class Search:
         """Adds the campaign's candidates: one; where the slot takes several kinds of ad, one of each; for a pod, one of
         each duration."""
         walk, slot, floor, fitting, is_pod = self._walk, self._slot, self._floor, self._fitting, self._is_pod
-        campaign, currency, begins_s, ends_s, ads = walk.index.entries[place]
+        campaign, currency, begins_s, ends_s, _, _, _, ads = walk.index.entries[place]
         if place in self._seen or not begins_s <= walk.now_s < ends_s:
             return
         if walk.profile is not None and has_seen_enough(campaign, walk.profile):

@@ -21,7 +21,7 @@ from bidder.stages.circles import Circles
 from bidder.stages.compiled import AVOIDED, INCLUDED
 from bidder.stages.domains import Advertisers, app_id
 from bidder.stages.facts import ATTRIBUTES, GROUPS, Facts, Group, Named, SlotFacts, Terms, Values, unwanted, wanted
-from bidder.stages.maxima import Floors, Maxima
+from bidder.stages.maxima import Floors, Steps, paying
 from bidder.stages.specs import Specs
 from bidder.stages.tables import Kept, KeptOfSets, KeptOfTexts, Masks, Sections, Table
 from bidder.stages.versions import Versions
@@ -111,7 +111,12 @@ class Shard:
         self._deals = KeptOfTexts(self.deals.of, self.limit)
         self.requiring, self.refusing = dict(masks("requires").each()), dict(masks("refuses").each())
         self.positions = masks("position")
-        self._terms: Kept[Terms, int] = Kept(_with_terms(self.positions, self.requiring, self.refusing), KEPT_TERMS)
+        with_terms = _with_terms(self.positions, self.requiring, self.refusing)
+        self.terms: Kept[Terms, int] = Kept(with_terms, self.limit)
+        """The campaigns that take a slot with these terms."""
+        without_deal = self.without_deal
+        self.open: Kept[Terms, int] = Kept(lambda terms: without_deal & with_terms(terms), KEPT_TERMS)
+        """The same without those that bid with a deal only."""
         self.advertisers = parts.advertisers
         self._by_advertiser: Kept[str, int] = KeptOfTexts(masks("advertiser").of, self.limit)
         self.by_bundle = masks("advertised app")
@@ -123,7 +128,8 @@ class Shard:
         self.ad_categories = Categories([each for each in labels if each.below], suitable, everyone)
         self.roadblocks = masks("road-block").of("yes")
         self.uncapped = without(everyone, masks("capped").of("yes"))
-        self.maxima = Maxima(masks("maximum"), parts.floors.currencies, self.limit)
+        self.paying: Kept[Steps, int] = Kept(paying(masks("maximum"), parts.floors.currencies), self.limit)
+        """Those that may pay a floor of so many steps: all that can, and few more."""
         self.by_seat = masks("seat")
         self.specs = parts.specs
         users: Kept[int, int] = Kept(masks("spec").of, self.limit)
@@ -183,18 +189,13 @@ class Shard:
         own = [seat for seat in listed if seat not in names]
         return self.by_seat.any_of_many([*own, *(seat for seat, name in names.items() if name in listed)])
 
-    def taking(self, asked: SlotFacts) -> int:
-        """The campaigns that take the slot and have a creative for it."""
-        mask = self.having[asked.specs]
-        return mask and mask & self.offered(asked)
-
     def offered(self, asked: SlotFacts) -> int:
         """The campaigns that take the slot's deals, position and attributes."""
         slot = asked.slot
         mask = 0 if slot.private else self.without_deal
         if slot.deals:
             mask |= self.with_deal([deal.id for deal in slot.deals])
-        return mask & self._terms[asked.terms]
+        return mask & self.terms[asked.terms]
 
     def with_deal(self, deal_ids: Iterable[str]) -> int:
         """The campaigns that bid with one of these deals."""

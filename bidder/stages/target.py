@@ -7,7 +7,6 @@ and shard, what depends on the slot once a slot; only the few campaigns left are
 from __future__ import annotations
 
 from bidder.domain import Auction, Candidate, Exchange, Profile, Rates, Slot
-from bidder.stages.bitmaps import CHUNK, CHUNK_BITS
 from bidder.stages.facts import SlotFacts, facts_of, slot_facts
 from bidder.stages.floors import priced_by_duration
 from bidder.stages.index import CampaignIndex
@@ -95,44 +94,39 @@ def _plain(
 ) -> list[Candidate]:
     """Adds candidates without a deal until there are `wanted`. What `Search` does, where the slot takes one kind
     of ad, one from a campaign, and has one floor, as most do. `left`: campaigns that may be looked at."""
-    if len(found) >= wanted:
+    wanted = min(wanted - len(found), left)
+    if wanted <= 0:
         return found
+    spare = left - wanted  # that may be looked at in vain; then each such takes the place of a candidate
     slot, entries, profile, now_s = asked.slot, walk.index.entries, walk.profile, walk.now_s
     eligible, fitting = walk.eligible, walk.index.specs.numbers[asked.specs]
     steps, lowest = floor
-    wanted -= len(found)
     for number, shard in enumerate(walk.index.shards):
-        mask = shard.having[asked.specs]
-        mask = mask and mask & shard.maxima.paying(steps)
-        mask = mask and mask & shard.offered(asked)
-        if slot.deals:
-            mask &= shard.without_deal
+        mask = shard.having[asked.specs] & shard.paying[steps]
+        mask = mask and mask & shard.open[asked.terms]
         mask = mask and mask & eligible[number]
-        if not mask:
-            continue
-        start = shard.start - 1
+        start = shard.start
         while mask:  # as `bits_of` has it: a generator's turn a campaign is 3 % of targeting
-            chunk = mask & CHUNK
-            while chunk:
-                if not left:
-                    return found
-                left -= 1
-                less = chunk - 1
-                campaign, currency, begins_s, ends_s, ads = entries[start + (chunk ^ less).bit_length()]
-                chunk &= less
-                if campaign.max_cpm_micros < lowest[currency] or now_s < begins_s or now_s >= ends_s:
+            bit = mask.bit_length() - 1
+            mask ^= 1 << bit
+            campaign, currency, begins_s, ends_s, spec_number, creative, row, ads = entries[start + bit]
+            if (
+                campaign.max_cpm_micros < lowest[currency]
+                or now_s < begins_s
+                or now_s >= ends_s
+                or (profile is not None and has_seen_enough(campaign, profile))
+            ):
+                if spare:
+                    spare -= 1
                     continue
-                if profile is not None and has_seen_enough(campaign, profile):
-                    continue
-                for spec_number, creative, row in ads:
-                    if spec_number in fitting:
-                        found.append(Candidate(slot, campaign, creative, None, row))
-                        wanted -= 1
-                        break
-                else:
-                    continue
-                if not wanted:
-                    return found
-            mask >>= CHUNK_BITS
-            start += CHUNK_BITS
+            else:
+                if spec_number not in fitting:  # then another ad's is: `having` said so
+                    for ad in ads:
+                        if ad[0] in fitting:
+                            _, creative, row = ad
+                            break
+                found.append(Candidate(slot, campaign, creative, None, row))
+            wanted -= 1
+            if not wanted:
+                return found
     return found

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from bidder.stages.index import compile_index
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bidder.stages.index import _bounds, compile_index
 
 Make = Callable[..., Any]
 
@@ -14,3 +17,12 @@ def test_the_values_of_small_tables_are_read_when_the_index_is_made(make_campaig
     """Reading one takes milliseconds where there are thousands of values: not in a request."""
     index = compile_index([make_campaign(deals=frozenset({"d-1", "d-2"}))])
     assert index._deals._known == {"d-1", "d-2"}
+
+
+@given(st.integers(0, 5000), st.integers(1, 20), st.integers(1, 40))
+def test_shards_are_whole_bytes_of_all_campaigns(count: int, size: int, most: int) -> None:
+    """From the best on, each campaign in one of them; the first has at least as many as are asked for."""
+    bounds = _bounds(count, 8 * size, 8 * most)
+    assert [place for start, end in bounds for place in range(end - 1, start - 1, -1)] == list(range(count))[::-1]
+    assert all(start % 8 == 0 for start, _ in bounds)
+    assert not bounds or bounds[0][1] - bounds[0][0] >= min(count, 8 * size)

@@ -41,9 +41,9 @@ def test_a_mask_holds_all_who_can_pay_and_nobody_whose_maximum_is_far_below(make
             for currency in ("USD", "EUR"):
                 steps, lowest = index.floors.of(Slot("1", floor_micros=floor, floor_currency=currency), rates)
                 by_currency = dict(zip(index.floors.currencies, lowest, strict=True))
-                masks = [(shard.start, shard.maxima.paying(steps)) for shard in index.shards]
+                masks = [(shard.start, shard.paying[steps]) for shard in index.shards]
                 paying = {start + bit for start, mask in masks for bit in bits_of(mask)}
-                for place, campaign in enumerate(campaigns):
+                for place, campaign in enumerate(reversed(campaigns)):
                     pays = campaign.max_cpm_micros >= by_currency[campaign.currency]
                     assert pays is reachable(campaign, (floor, currency), rates)
                     if reachable(campaign, (floor, currency), rates):

@@ -33,6 +33,7 @@ from bidder.server.notices import NoticeDesk
 from bidder.server.patience import Patience, Watch
 from bidder.server.peers import Peers
 from bidder.server.protocol import BidProtocol, Bounds, protocol_for
+from bidder.server.rehearsal import Rehearsal
 from bidder.server.replaced import let_go_of
 from bidder.server.route import App, BidRoute
 from bidder.stages.encode import Encoder
@@ -127,6 +128,7 @@ async def running(settings: Settings) -> AsyncIterator[Bidder]:
         metrics.watch_inference(inference)
 
         pipeline = pipeline_of(settings, catalog, profiles, inference, rates, supply, metrics)
+        catalog.before_swap = Rehearsal(pipeline, settings.candidates_per_slot)
         readiness = Readiness(inference)
         metrics.watch_readiness(readiness)
         explainer = explainer_of(settings, catalog, profiles, inference, rates, supply)

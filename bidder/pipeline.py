@@ -190,6 +190,7 @@ class Pipeline:
         self.took = {stage: histogram.observe for stage, histogram in stages.items()}
         self.profiled: Round[Open] = Round(self._go_on, self._send_soon)
         self.scored: Round[Open] = Round(self._finish)
+        self.on_group: Callable[[Sequence[Open]], None] | None = None  # is shown all that are aimed
 
     async def bid(self, body: bytes, exchange: Exchange, arrived_s: float) -> Answer:
         """`take`, for who has one request and waits with a future."""
@@ -236,6 +237,8 @@ class Pipeline:
     def _go_on(self, group: list[Open], ended: Ended | None = None) -> None:
         """From the profile to the model."""
         ended = [] if ended is None else ended
+        if self.on_group is not None:
+            self.on_group(group)
         group = self._each("target", self.aim, group, ended)
         group = self._each("features", self.make_rows, group, ended)
         if group:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -29,8 +29,9 @@ _LOG = logging.getLogger(__name__)
 class CatalogStore(Generic[T]):
     """Holds `current`, from `start()` on. `reloads`, `reload_failures`, `last_error` and `age_s` are there to be read.
 
-    `last_error` is empty when the newest document is in use. `on_swap` is called on the loop with each catalog that was
-    replaced, once the next one is in use.
+    `last_error` is empty when the newest document is in use. `before_swap` may be set: it is awaited with the index of
+    each catalog that is about to replace another. `on_swap` is called on the loop with each catalog that was replaced,
+    once the next one is in use.
     """
 
     current: Catalog[T]
@@ -54,6 +55,7 @@ class CatalogStore(Generic[T]):
             self._source = open_source(uri, endpoint_url=endpoint_url, region=region)
         except SourceError as error:
             raise CatalogError(str(error)) from error
+        self.before_swap: Callable[[T], Awaitable[None]] | None = None
         self._make_index = make_index
         self._order = Order(self._source.uri, (), directory, rates, endpoint_url, region)
         self._interval_s = interval_s
@@ -105,6 +107,7 @@ class CatalogStore(Generic[T]):
                 return False
             if catalog is None:
                 return False
+            await self._prepare(catalog)
             self._swap(catalog)
             return True
 
@@ -125,6 +128,13 @@ class CatalogStore(Generic[T]):
         self._seen = delivery.stamp if delivery.settled else ""
         self._rejected = delivery.fingerprint  # until it proves to be good
         return await asyncio.to_thread(open_catalog, delivery, image, self._source.uri, self._make_index)
+
+    async def _prepare(self, catalog: Catalog[T]) -> None:
+        if self.before_swap is not None:
+            try:
+                await self.before_swap(catalog.index)
+            except Exception:
+                _LOG.exception("catalog %s comes into use unprepared", catalog.source)
 
     def _swap(self, catalog: Catalog[T]) -> None:
         replaced, self.current = self.current, catalog

@@ -259,6 +259,37 @@ async def test_a_callback_that_fails_does_not_undo_the_swap(
     assert "telling of the swap failed" in caplog.text
 
 
+async def test_a_catalog_is_prepared_before_it_takes_over(path: Path, campaign: Json, document: Document) -> None:
+    """Who prepares it is given the new index while the old one is still in use; the first has nothing to replace."""
+    seen: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
+    async with started(path, interval_s=3600) as store:
+
+        async def prepare(index: tuple[str, ...]) -> None:
+            seen.append((index, store.current.index))
+
+        store.before_swap = prepare
+        replace(path, document(campaign | {"id": "k-2"}, version="v2"))
+        assert await store.reload_now() is True
+        assert seen == [(("k-2",), ("k-1",))]
+        assert store.current.index == ("k-2",)
+
+
+async def test_a_catalog_that_could_not_be_prepared_takes_over_all_the_same(
+    path: Path, campaign: Json, document: Document, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its first bids are slower; that is better than the old campaigns."""
+
+    async def fail(index: tuple[str, ...]) -> None:
+        raise ValueError(index)
+
+    async with started(path, interval_s=3600) as store:
+        store.before_swap = fail
+        replace(path, document(campaign, version="v2"))
+        assert await store.reload_now() is True
+        assert (store.current.version, store.reload_failures) == ("v2", 0)
+    assert "comes into use unprepared" in caplog.text
+
+
 async def test_reload_now_does_not_wait_for_the_next_look(path: Path, campaign: Json, document: Document) -> None:
     """An operator's reload takes effect before it returns."""
     async with started(path, interval_s=3600) as store:

@@ -29,6 +29,7 @@ from loadtest.bench.figures import SYSTEMS, Contest, Pair, Scenario, Turn
 from loadtest.bench.tap import Tapped, tapped
 from loadtest.engine import Outcome, Plan, Result, run
 from loadtest.exchange import BID_PATH
+from loadtest.profiles import capped_campaigns, profiles
 from loadtest.program import Program
 from loadtest.sending.tally import GOOD, merged
 from loadtest.stack import ENDPOINT_NAME, bidder_settings
@@ -40,6 +41,8 @@ WARMING_SEED = 6
 TMAX_MS = 5_000
 READY_S = 180.0  # a large catalog takes its time
 GRACE_S = 10.0
+VENDOR_ID = "755"
+"""One of those that people of the traffic consent to: without one, consent is not looked at any further."""
 ASKED_AT_ONCE = 16
 BIDS_ONLY = 5_000
 """Distinct requests at most where only those are sent that get a bid: as many for each size of catalog."""
@@ -91,10 +94,20 @@ def contests(
             tell(f"starting both with {campaigns:,} campaigns")
             catalog = folder / f"catalog-{campaigns}.json"
             _bidder("generate-catalog", str(catalog), "--campaigns", str(campaigns), "--seed", str(SEED))
-            with _rig(catalog, features, effort.model_ms, cores) as rig:
+            known = _known_people(catalog, folder)
+            with _rig(catalog, known, features, effort.model_ms, cores) as rig:
                 for scenario in (each for each in scenarios if each.campaigns == campaigns):
                     yield _contest(scenario, effort, rig, tell)
             catalog.unlink()
+
+
+def _known_people(catalog: Path, folder: Path) -> Path:
+    """Profiles of two thirds of the people of the traffic, as the bidder reads them."""
+    raw, known = folder / "people.jsonl", folder / "profiles.jsonl"
+    with raw.open("w") as file:
+        file.writelines(json.dumps(profile) + "\n" for profile in profiles(int(time.time()), capped_campaigns(catalog)))
+    _bidder("hash-profiles", str(raw), str(known))
+    return known
 
 
 def cases_of(scenario: Scenario, count: int, seed: int = SEED) -> list[BidRequestCase]:
@@ -222,7 +235,7 @@ def _failures(*results: Result) -> dict[str, int]:
 
 
 @contextmanager
-def _rig(catalog: Path, features: Path, model_ms: float, cores: Cores) -> Iterator[Rig]:
+def _rig(catalog: Path, known: Path, features: Path, model_ms: float, cores: Cores) -> Iterator[Rig]:
     inherited = {name: text for name, text in os.environ.items() if not name.startswith(("AWS_", "BIDDER_"))}
     inherited["PYTHONUNBUFFERED"] = "1"
     version = json.loads(features.read_bytes())["features_version"]
@@ -238,6 +251,7 @@ def _rig(catalog: Path, features: Path, model_ms: float, cores: Cores) -> Iterat
         settings = bidder_settings(endpoint_url, 0)
         settings |= {"BIDDER_CATALOG_URI": str(catalog), "BASELINE_FEATURES": str(features)}
         settings["BIDDER_MAX_BUSY"] = "1"  # saturated, it is to do all it can
+        settings |= {"BIDDER_PROFILES_PATH": str(known), "BIDDER_TCF_VENDOR_ID": VENDOR_ID}
         started = {}
         with on_cores(frozenset({cores.measured})):
             for system, module in (("bidder", ["bidder", "serve"]), ("baseline", ["loadtest.baseline"])):

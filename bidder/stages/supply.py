@@ -50,8 +50,12 @@ _EMPTY = (App(), Site(), DOOH())
 
 
 def refuses(request: BidRequest, policy: SupplyPolicy = DEFAULT_POLICY) -> NoBidReason | None:
-    """Why `request` is not bought, by its supply chain; None: it may be."""
-    chain = _chain_of(request)
+    """Why `request` is not bought, by its supply chain, from the first place that has one; None: it may be."""
+    chain, source = None, request.source
+    if source is not None and (chain := source.schain) is None and source.ext is not None:
+        chain = source.ext.schain
+    if chain is None and request.ext is not None:
+        chain = request.ext.schain
     if chain is None:
         if policy.chain_required:
             return NoBidReason.INCOMPLETE_SUPPLY_CHAIN
@@ -68,16 +72,6 @@ def _refuses_whom(request: BidRequest, chain: SupplyChain | None, policy: Supply
     if policy.authorised or policy.authorisation_required:
         return _unauthorised(request, nodes, policy)
     return None
-
-
-def _chain_of(request: BidRequest) -> SupplyChain | None:
-    """The chain from the first place that has one; None: there is none."""
-    if (source := request.source) is not None:
-        if source.schain is not None:
-            return source.schain
-        if source.ext is not None and source.ext.schain is not None:
-            return source.ext.schain
-    return request.ext.schain if request.ext is not None else None
 
 
 def _is_readable(chain: SupplyChain) -> bool:

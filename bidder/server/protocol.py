@@ -51,8 +51,8 @@ class BidProtocol(HttpToolsProtocol):
 
     # With uvicorn's they would be too many for a class's instances to share their names, and be found more slowly.
     __slots__ = (
-        *("awaited", "bounds", "lane", "metrics", "since_s", "watch"),
-        *("_arrived_s", "_began_s", "_begun", "_block_bytes", "_date", "_draining", "_first_bytes", "_known"),
+        *("awaited", "bounds", "dated", "lane", "metrics", "since_s", "watch"),
+        *("_arrived_s", "_began_s", "_begun", "_block_bytes", "_draining", "_first_bytes", "_known"),
         *("_last_words", "_max_whole_bytes", "_more_bytes", "_over", "_own", "_place", "_stalled_s"),
     )
 
@@ -79,7 +79,7 @@ class BidProtocol(HttpToolsProtocol):
         self._known: Known | None = None  # the last head that was read without the parser
         self._own: Any = Turn(self, "", "POST", 0.0, 0.0)  # of such requests, one after the other
         self._own.complete = self._own.is_next = True
-        self._date: tuple[object, bytes] = (None, b"")  # uvicorn's default headers of this second, and their bytes
+        self.dated: tuple[object, bytes] = (None, b"")  # uvicorn's default headers of this second, and their bytes
         self._block_bytes = 0  # of what was received last
         self._begun = 0  # requests that began in that block
         self._first_bytes = 0  # of the block in which a head began that did not end there: it may hold more
@@ -227,8 +227,8 @@ class BidProtocol(HttpToolsProtocol):
     # -- answers in order --------------------------------------------------------------------------------------------
 
     def on_response_complete(self) -> None:
-        """In place of uvicorn's, which arms a timer for each connection that falls idle."""
-        self.server_state.total_requests += 1
+        """In place of uvicorn's, which arms a timer for each connection that falls idle, and counts up to a limit that
+        is not set."""
         if self.transport.is_closing():
             return
         if self.pipeline:
@@ -249,9 +249,9 @@ class BidProtocol(HttpToolsProtocol):
     def date(self) -> bytes:
         """The headers that uvicorn adds to every answer, made into bytes once a second."""
         default = self.server_state.default_headers
-        if self._date[0] is not default:
-            self._date = (default, b"".join(b"%b: %b\r\n" % pair for pair in default))
-        return self._date[1]
+        if self.dated[0] is not default:
+            self.dated = (default, b"".join(b"%b: %b\r\n" % pair for pair in default))
+        return self.dated[1]
 
     def _take_whole(self, block: bytes) -> bool:
         """A bid that came in one block, which the parser need not see. False: it has to."""

@@ -125,10 +125,13 @@ class Turn:
             end, body = b"content-length: %d\r\n\r\n" % len(body), b""
         else:
             end = b"content-length: %d\r\n\r\n" % len(body)
+        moment, date = protocol.dated
+        if moment is not protocol.server_state.default_headers:  # once a second
+            date = protocol.date()
         more = b"" if self.keep_alive else _CLOSE
         if self.method != "POST" and status in (204, 405):
             more, outcome = more + _ALLOW, "method"
-        transport.write(b"".join((STATUS_LINE[status], protocol.date(), head.lines, more, end, body)))
+        transport.write(b"".join((STATUS_LINE[status], date, head.lines, more, end, body)))
         if not self.keep_alive:
             transport.close()
         metrics.answered(self.name, outcome, perf_counter() - self.began_s)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from itertools import islice
 from pathlib import Path
 
 from bidder.domain import Profile
@@ -51,11 +50,16 @@ class EmbeddedProfiles:
         counts, profiles = self.counts, self._profiles
         counts.lookups += 1
         if profiles:  # otherwise no key has to be made
-            for key in islice(keys, MAX_KEYS_PER_LOOKUP):
-                counts.keys += 1
+            tried = 0
+            for key in keys:
+                tried += 1
                 if key in profiles:
+                    counts.keys += tried
                     counts.hits += 1
                     return profiles[key]
+                if tried == MAX_KEYS_PER_LOOKUP:
+                    break
+            counts.keys += tried
         counts.misses += 1
         return None
 

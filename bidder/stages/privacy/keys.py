@@ -56,18 +56,19 @@ class ProfileKeys(Struct, gc=False):
     _third_parties: list[EID] | None
 
     def __iter__(self) -> Iterator[str]:
-        return islice(self._all(), MAX_KEYS)
+        left = MAX_KEYS
+        if self._buyer_id:
+            left -= 1
+            yield _finish(_BUYER_ID, self._buyer_id)
+        if self._device_id:
+            left -= 1
+            yield _finish(_DEVICE_ID, self._device_id.lower())
+        if self._third_parties:
+            for source, identifier in islice(_named(self._third_parties), left):
+                yield _finish(_BEGUN[source], identifier)
 
     def __repr__(self) -> str:
         return f"ProfileKeys({', '.join(self)})"
-
-    def _all(self) -> Iterator[str]:
-        if self._buyer_id:
-            yield _finish(_BUYER_ID, self._buyer_id)
-        if self._device_id:
-            yield _finish(_DEVICE_ID, self._device_id.lower())
-        for source, identifier in _named(self._third_parties or ()):
-            yield _finish(_BEGUN[source], identifier)
 
 
 def profile_keys(user: User | None, device: Device | None) -> Iterable[str]:

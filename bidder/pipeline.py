@@ -12,14 +12,14 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from time import monotonic, perf_counter, time
+from time import perf_counter, time
 from typing import Protocol
 
 from msgspec import Struct
 
 from bidder.domain import Auction, Bid, Candidate, Exchange, NoBid, NoBidReason, Profile, Rates, Rows, Scores
 from bidder.metrics import Metrics
-from bidder.rounds import Round
+from bidder.rounds import Round, fresh_clock
 from bidder.stages.decode import MalformedError, decode
 from bidder.stages.encode import Encoder
 from bidder.stages.features import features
@@ -375,10 +375,3 @@ class Pipeline:
         if body is None:
             return TEST_NO_CONTENT if test else NO_CONTENT
         return Answer(200, body, TEST if test else "no_bid")
-
-
-def fresh_clock() -> Callable[[], float]:
-    """The running loop's clock, read anew at each call. uvloop's own stands still during a turn of the loop: right for
-    when something arrived, wrong for whether there is time left. Where the system's two clocks differ, uvloop's."""
-    own = asyncio.get_running_loop().time
-    return monotonic if abs(monotonic() - own()) < 1.0 else own

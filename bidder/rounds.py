@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from time import monotonic
 from typing import Generic, TypeVar
 
 GROUP = 16
@@ -50,3 +51,10 @@ class Round(Generic[T]):
         finally:
             if self._over is not None:
                 self._over()
+
+
+def fresh_clock() -> Callable[[], float]:
+    """The running loop's clock, read anew at each call. uvloop's own stands still during a turn of the loop: right for
+    when something arrived, wrong for whether there is time left. Where the system's two clocks differ, uvloop's."""
+    own = asyncio.get_running_loop().time
+    return monotonic if abs(monotonic() - own()) < 1.0 else own

@@ -14,13 +14,14 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from math import inf
 from typing import Protocol
 
 from msgspec import Struct
 
 from bidder.domain import Rows, Scores
-from bidder.inference.connection import Connection, Response
+from bidder.inference.connection import Connection
 from bidder.inference.errors import (
     BadResponse,
     BreakerOpen,
@@ -31,17 +32,19 @@ from bidder.inference.errors import (
     Timeout,
     TooLarge,
 )
+from bidder.inference.heads import Response
 from bidder.inference.limiter import Limiter, Outcome, State
 from bidder.inference.payload import MAX_BODY_BYTES
 from bidder.inference.pool import Pool
 from bidder.inference.sagemaker import Wire
-from bidder.inference.stats import InferenceStats
+from bidder.inference.stats import SETTLE_EVERY, InferenceStats
+from bidder.rounds import fresh_clock
 
 logger = logging.getLogger(__name__)
 
 _SLACK_S = 0.001  # timers of the event loop are that coarse
 _HEADER_BYTES = 256  # an NPY header's room in a request body
-_NO_SLOT = "the deadline passed while waiting for a slot"
+_NOT_SENT = "the deadline passed before the call"
 
 
 class Member(Protocol):
@@ -139,6 +142,7 @@ class Batcher:
         patience_s: float = 0.01,
     ) -> None:
         self._loop = asyncio.get_running_loop()
+        self._clock = fresh_clock()  # a call leaves when its turn of the loop has computed for a while
         self._wire = wire
         self._pool = pool
         self._limiter = limiter
@@ -147,7 +151,7 @@ class Batcher:
         self._max_queue = max_queue
         self._patience_s = patience_s
         self._queue: deque[Member] = deque()
-        self._queue_due_s = inf  # no member of the queue has an earlier deadline
+        self._queue_due_s = inf  # no member that a `send` has left in the queue has an earlier deadline
         self._sent: set[Batch] = set()  # at most as many as there are slots
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = inf
@@ -181,23 +185,19 @@ class Batcher:
     def ask(self, members: Sequence[Member]) -> None:
         """Ask for the scores of their rows, which leave with the next `send`: each is told by its deadline, at the
         latest. Setting its `done` withdraws the question."""
-        now_s, waiting = self._loop.time(), len(self._queue)
-        takes = not self._closed and (self._limiter.state is _CLOSED or not self._limiter.refuses(now_s))
         self.stats.submitted += len(members)
-        for member in members:
-            deadline_s = member.deadline_s
-            if (
-                takes
-                and deadline_s > now_s
-                and len(self._queue) < self._max_queue
-                and len(member.rows.body) <= self._max_bytes
-            ):
-                self._queue.append(member)
-                if deadline_s < self._queue_due_s:
-                    self._queue_due_s = deadline_s
-            else:
-                self._fail((member,), self._refusal(member, now_s))
-        self._fresh += len(self._queue) - waiting
+        if self._closed:
+            self._fail(members, Closed("the inference client has been closed"))
+            return
+        if self._limiter.state is not _CLOSED and self._limiter.refuses(self._clock()):
+            self._fail(members, BreakerOpen(f"the endpoint is given a rest after: {self.last_error}"))
+            return
+        room = self._max_queue - len(self._queue)
+        if len(members) > room:
+            self._fail(members[room:], QueueFull(f"{self._max_queue} auctions wait for a free slot"))
+            members = members[:room]
+        self._queue.extend(members)
+        self._fresh += len(members)
 
     def close(self) -> None:
         """Fail what waits, take nothing more. Calls in flight end with the pool."""
@@ -205,19 +205,6 @@ class Batcher:
         self._flush(Closed("the inference client has been closed"))
         if self._timer is not None:
             self._timer.cancel()
-
-    def _refusal(self, member: Member, now_s: float) -> InferenceError:
-        """Why it was not taken."""
-        if member.deadline_s <= now_s:
-            return Timeout("the deadline had passed before the call")
-        if self._limiter.refuses(now_s):
-            return BreakerOpen(f"the endpoint is given a rest after: {self.last_error}")
-        if len(self._queue) >= self._max_queue:
-            return QueueFull(f"{self._max_queue} auctions wait for a free slot")
-        size = len(member.rows.body)
-        if size > self._max_bytes:
-            return TooLarge(f"{size} bytes of rows; one call takes {self._max_bytes}")
-        return Closed("the inference client has been closed")
 
     # -- from queue to call ------------------------------------------------------------------------------------------
 
@@ -229,9 +216,10 @@ class Batcher:
 
     def send(self) -> None:
         """Send while something waits, and a slot and a connection are free."""
-        self._is_due, self._fresh = False, 0
+        fresh, self._fresh = self._fresh, 0
+        self._is_due = False
         while self._queue:
-            now = self._loop.time()
+            now = self._clock()
             if not self._limiter.acquire(now):
                 break
             connection = self._pool.acquire(len(self._queue))
@@ -242,6 +230,9 @@ class Batcher:
             if batch is None or not self._send(connection, batch):
                 self._limiter.release(Outcome.IGNORE, now)
                 self._pool.put_back(connection)
+        for member in islice(reversed(self._queue), fresh):  # as far as they were left
+            if member.deadline_s < self._queue_due_s:
+                self._queue_due_s = member.deadline_s
         self._watch_queue()
 
     def _take(self, now_s: float) -> Batch | None:
@@ -249,30 +240,38 @@ class Batcher:
         queue, max_rows, max_bytes = self._queue, self._max_rows, self._max_bytes
         members: list[Member] = []
         bodies: list[bytes] = []
-        deadlines: list[float] = []
         late: list[Member] = []
         rows = size = 0
+        due_s, last_s = inf, 0.0
         while queue:
             member = queue.popleft()
             deadline_s = member.deadline_s
             if member.done or deadline_s <= now_s:
                 late.append(member)
                 continue
-            body = member.rows.body
-            rows += member.rows.count
+            asked = member.rows
+            body = asked.body
+            rows += asked.count
             size += len(body)
             if members and (rows > max_rows or size > max_bytes):
-                rows -= member.rows.count
+                rows -= asked.count
                 queue.appendleft(member)
                 break
+            if size > max_bytes:
+                self._fail((member,), TooLarge(f"{size} bytes of rows; one call takes {max_bytes}"))
+                rows = size = 0
+                continue
             members.append(member)
             bodies.append(body)
-            deadlines.append(deadline_s)
+            if deadline_s < due_s:
+                due_s = deadline_s
+            if deadline_s > last_s:
+                last_s = deadline_s
         if late:
-            self._fail(late, Timeout(_NO_SLOT))
+            self._fail(late, Timeout(_NOT_SENT))
         if not members:
             return None
-        return Batch(self, members, bodies, rows, min(deadlines), max(deadlines), now_s)
+        return Batch(self, members, bodies, rows, due_s, last_s, now_s)
 
     def _send(self, connection: Connection, batch: Batch) -> bool:
         """Sign and write one call. False if it could not be signed; its members have failed then."""
@@ -289,6 +288,8 @@ class Batcher:
         stats.calls += 1
         stats.call_rows += batch.rows
         stats.rows_per_call.observe(batch.rows)
+        if not stats.calls % SETTLE_EVERY:
+            stats.settle()
         connection.send(batch)
         return True
 
@@ -301,7 +302,7 @@ class Batcher:
         except InferenceError as error:
             self.failed(batch, error)
             return not isinstance(error, BadResponse)
-        now = self._loop.time()
+        now = self._clock()
         members = self._finish(batch)
         self.stats.answered += 1
         self.stats.call_seconds.observe(now - batch.sent_s)
@@ -343,9 +344,9 @@ class Batcher:
         outcome = Outcome.DROPPED if error.blames_endpoint else Outcome.IGNORE
         opened = self._limiter.opened
         if batch is None:
-            self._limiter.record(outcome, self._loop.time())
+            self._limiter.record(outcome, self._clock())
         else:
-            self._limiter.release(outcome, self._loop.time())
+            self._limiter.release(outcome, self._clock())
         if self._limiter.opened != opened:
             if not self._resting:
                 self._resting = True
@@ -383,7 +384,7 @@ class Batcher:
     def _expire(self) -> None:
         """Fail the members whose deadline has come. Armed for the earliest only, however many there are."""
         self._timer, self._timer_at = None, inf
-        now = self._loop.time()
+        now = self._clock()
         by_s = now + _SLACK_S
         for batch in [batch for batch in self._sent if batch.due_s <= by_s]:
             self._expire_sent(batch, now)
@@ -409,7 +410,7 @@ class Batcher:
         waiting = [member for member in waiting if member.deadline_s > by_s]
         self._queue = deque(waiting)
         self._queue_due_s = min([member.deadline_s for member in waiting], default=inf)
-        self._fail(late, Timeout(_NO_SLOT))
+        self._fail(late, Timeout(_NOT_SENT))
 
     def _abandon(self, batch: Batch, now_s: float) -> None:
         """All members are gone: the answer may drain, the slot is free."""

@@ -9,27 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
-from msgspec import Struct
 
 from bidder.inference.errors import BadResponse, ConnectionLost, InferenceError
+from bidder.inference.heads import Head, Response
 
 if TYPE_CHECKING:
     from bidder.inference.pool import Pool
     from bidder.inference.resolver import Address
 
 _KEEPALIVE = (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+LEARN = 4  # answers of a connection from which their head is known: an endpoint's have always the same
 _HEADERS_BYTES = 65_536  # allowed on top of the body for status line, headers and chunk framing
-
-
-class Response(Struct, gc=False):
-    """A whole answer. Header names are in lower case."""
-
-    status: int
-    headers: dict[bytes, bytes]
-    body: bytes
 
 
 class Call(Protocol):
@@ -56,6 +50,7 @@ class Connection(asyncio.Protocol):
         "_body",
         "_complete",
         "_drain",
+        "_head",
         "_headers",
         "_keep",
         "_messages",
@@ -83,6 +78,7 @@ class Connection(asyncio.Protocol):
         # The parser calls these two straight, without a Python frame: 1 us less a call.
         self.on_header = self._headers.__setitem__
         self.on_body = self._body.append
+        self._head: Head | None = None  # of the answers, once known
         self.address = address
         self.expires_at = 0.0
         self.idle_since = 0.0
@@ -142,6 +138,11 @@ class Connection(asyncio.Protocol):
         if self._received > self._pool.max_response_bytes + _HEADERS_BYTES:
             self._break(BadResponse(f"the answer is larger than {self._pool.max_response_bytes} bytes"))
             return
+        if self._head is not None and self._received == len(data):
+            response = self._head.read(data)
+            if response is not None:
+                self._finish(response, True)
+                return
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
@@ -150,7 +151,7 @@ class Connection(asyncio.Protocol):
         if self._messages > 1:
             self._break(BadResponse("the endpoint sent more than one answer to one request"))
         elif self._complete:
-            self._finish()
+            self._parsed(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_drain()
@@ -179,22 +180,30 @@ class Connection(asyncio.Protocol):
 
     # -- the end of a call -----------------------------------------------------------------------------------------
 
-    def _finish(self) -> None:
-        """Hand on the answer, after all bytes received were looked at: what follows an answer must be nothing."""
+    def _parsed(self, block: bytes) -> None:
+        """All bytes received, of which `block` is the last, were looked at: what follows an answer must be nothing."""
+        chunks = self._body
+        headers = {name.lower(): value for name, value in self._headers.items()}
+        response = Response(self._status, headers, chunks[0] if len(chunks) == 1 else b"".join(chunks))
+        if self.served < LEARN and self._received == len(block) and self._status == 200:
+            with suppress(ValueError):
+                self._head = Head(block, headers)
+        self._headers.clear()
+        self._body.clear()
+        self._complete = False
+        self._messages = 0
+        self._finish(response, self._keep)
+
+    def _finish(self, response: Response, keep: bool) -> None:
+        """Hand on the answer."""
         call, self.call = self.call, None
-        keep = self._keep
         if call is None:
             self._pool.stats.late_drained += 1
             self._stop_drain()
         else:
-            chunks = self._body
-            headers = {name.lower(): value for name, value in self._headers.items()}
-            response = Response(self._status, headers, chunks[0] if len(chunks) == 1 else b"".join(chunks))
             keep = call.answered(response) and keep
-        self._headers.clear()
-        self._body.clear()
-        self._complete = self.busy = False
-        self._messages = self._received = 0
+        self.busy = False
+        self._received = 0
         self.served += 1
         if keep:
             self._pool.release(self)

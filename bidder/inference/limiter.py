@@ -22,7 +22,7 @@ class State(Enum):
     HALF_OPEN = 2  # one at a time, to see
 
 
-_, _IGNORE, _DROPPED = Outcome
+_SUCCESS, _IGNORE, _DROPPED = Outcome
 _CLOSED, _OPEN, _HALF_OPEN = State
 
 
@@ -99,7 +99,8 @@ class Limiter:
     def release(self, outcome: Outcome, now_s: float) -> None:
         """Give a slot back and say how it went."""
         self.in_flight -= 1
-        self.record(outcome, now_s)
+        if outcome is not _SUCCESS or self._failures or self.state is not _CLOSED:  # else it changes nothing
+            self.record(outcome, now_s)
 
     def record(self, outcome: Outcome, now_s: float) -> None:
         """Count an outcome that held no slot, such as a failed connect."""

@@ -56,7 +56,7 @@ def _npy_header(rows: int, width: int) -> bytes:
 
 def decode(content_type: bytes, body: bytes, rows: int) -> Sequence[float]:
     """The probabilities in `body`, one for each of `rows` rows. Raises BadResponse."""
-    parse = _parser(content_type)
+    parse = _PARSERS.get(content_type) or _parser(content_type)
     if parse is None:
         raise BadResponse(f"the answer's Content-Type is {content_type[:60]!r}, not one of {', '.join(_NAMES)}")
     try:
@@ -80,7 +80,7 @@ def _probabilities(values: Sequence[float]) -> Sequence[float]:
 
 @lru_cache(maxsize=64)
 def _parser(content_type: bytes) -> Callable[[bytes], Sequence[float]] | None:
-    """The parser for a Content-Type, its parameters aside. An endpoint always sends the same: 0.5 us less a call."""
+    """The parser for a Content-Type, its parameters aside. An endpoint always sends the same: remembered."""
     return _PARSERS.get(content_type.partition(b";")[0].strip().lower())
 
 
@@ -95,12 +95,8 @@ def _parse_csv(body: bytes) -> Sequence[float]:
 def _parse_npy(body: bytes) -> Sequence[float]:
     if body[:6] != _MAGIC or len(body) < 12:
         raise ValueError("no NPY magic")
-    if body[6] == 1:
-        start, (length,) = 10, struct.unpack_from("<H", body, 8)
-    else:
-        start, (length,) = 12, struct.unpack_from("<I", body, 8)
-    layout, is_float32 = _npy_layout(body[start : start + min(length, 4096)])
-    start += length
+    start = 10 + body[8] + (body[9] << 8) if body[6] == 1 else 12 + int.from_bytes(body[8:12], "little")
+    layout, is_float32 = _npy_layout(body[8 : min(start, 4096)])
     if len(body) != start + layout.size:
         raise ValueError(f"{len(body)} bytes do not hold numbers of {layout.size} bytes")
     values = layout.unpack_from(body, start)

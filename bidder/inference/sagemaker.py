@@ -17,7 +17,6 @@ from urllib.parse import urlsplit
 import orjson
 
 from bidder.inference import payload
-from bidder.inference.connection import Response
 from bidder.inference.credentials import CredentialSource
 from bidder.inference.errors import (
     AccessDenied,
@@ -31,6 +30,7 @@ from bidder.inference.errors import (
     Throttling,
     ValidationError,
 )
+from bidder.inference.heads import Response
 from bidder.inference.signature import Signer
 
 _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from bidder.domain import Exchange, NoBidReason
 from bidder.metrics import Metrics
-from bidder.pipeline import Answer, Answered, Arrival, Pipeline, fresh_clock
-from bidder.rounds import Round
+from bidder.pipeline import Answer, Answered, Arrival, Pipeline
+from bidder.rounds import Round, fresh_clock
 from bidder.server.body import BodyError, inflate
 from bidder.server.busy import Busy
 from bidder.server.headers import Asked, Reply

@@ -11,7 +11,8 @@ import pytest
 
 from bidder.domain import Exchange, Profile, Rates, Rows, Scores
 from bidder.metrics import Metrics
-from bidder.pipeline import ENCODE_RESERVE_S, MAX_TMAX_MS, Answer, Arrival, Compiled, Open, Pipeline, fresh_clock
+from bidder.pipeline import ENCODE_RESERVE_S, MAX_TMAX_MS, Answer, Arrival, Compiled, Open, Pipeline
+from bidder.rounds import fresh_clock
 from bidder.stages.encode import Encoder
 from bidder.stages.index import compile_index
 from bidder.state.profiles import LookupCounts

@@ -8,8 +8,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotoCredentials
 
 from bidder.inference import errors
-from bidder.inference.connection import Response
 from bidder.inference.credentials import StaticCredentials
+from bidder.inference.heads import Response
 from bidder.inference.sagemaker import Origin, Target, Wire, endpoint_url
 
 _ORIGIN = Origin.parse("http://127.0.0.1:8080")

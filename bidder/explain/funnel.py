@@ -21,7 +21,7 @@ from bidder.stages.bitmaps import bits_of, mask_of
 from bidder.stages.facts import Facts, facts_of, slot_facts, unwanted, wanted
 from bidder.stages.floors import floor_of, priced_by_duration, reachable
 from bidder.stages.index import CampaignIndex
-from bidder.stages.search import MAX_LOOKED_AT, deals_for
+from bidder.stages.search import MAX_LOOKED_AT, Eligible, deals_for
 from bidder.stages.shard import Shard
 from bidder.stages.target import candidates_wanted
 
@@ -78,7 +78,10 @@ def explain_targeting(opened: Open, profile: Profile | None, per_slot: int) -> I
     """For each slot: who was dropped by which rule, and who is left to be scored. 2 ms a slot with 10,000 campaigns."""
     facts = facts_of(opened.auction, opened.exchange, profile, opened.now_s)
     index = opened.compiled.index
-    asked = [(list(_request_steps(shard, facts, opened, profile)), shard.eligible(facts)) for shard in index.shards]
+    eligible = Eligible(index, facts)
+    asked = [
+        (list(_request_steps(number, facts, opened, profile)), eligible[number]) for number in range(len(index.shards))
+    ]
     for slot in opened.auction.slots:
         candidates = [candidate.campaign.id for candidate in opened.candidates if candidate.slot is slot]
         places = [place for name in set(candidates) if (place := index.place(name)) is not None]
@@ -124,15 +127,16 @@ class _Fold:
         self.left &= ~dropped
 
 
-def _request_steps(shard: Shard, facts: Facts, opened: Open, profile: Profile | None) -> Iterator[Step]:
-    """What campaigns target, then what the request restricts."""
-    named, asked = facts.named(), opened.auction
+def _request_steps(number: int, facts: Facts, opened: Open, profile: Profile | None) -> Iterator[Step]:
+    """What campaigns of a shard target, then what the request restricts."""
+    index, named, asked = opened.compiled.index, facts.named(), opened.auction
+    shard = index.shards[number]
     for name, included in shard.included.items():
         yield name, included.any_of(wanted(name, named[name]))
     for name, avoided in shard.avoided.items():
         yield f"excluded {name}", shard.everyone & ~avoided.any_of(unwanted(name, named[name]))
     yield "os version", shard.versions.of(asked.os, asked.os_version)
-    yield "position on the map", shard.circles.of(asked.latitude, asked.longitude)
+    yield "position on the map", shard.inside.any_of(index.parts.circles.around(asked.latitude, asked.longitude))
     if profile is None:
         yield "frequency cap, and the user is not known", shard.uncapped
     if not asked.all_impressions:
@@ -143,10 +147,8 @@ def _request_steps(shard: Shard, facts: Facts, opened: Open, profile: Profile | 
         said = getattr(opened.auction, name)
         if said != nothing:
             auction = replace(auction, **{name: said})
-            yield (
-                _OPENRTB.get(name, name),
-                shard.eligible(facts_of(auction, opened.exchange, profile, opened.now_s)),
-            )
+            restricted = Eligible(index, facts_of(auction, opened.exchange, profile, opened.now_s))
+            yield _OPENRTB.get(name, name), restricted[number]
 
 
 def _slot_steps(shard: Shard, slot: Slot) -> Iterator[Step]:

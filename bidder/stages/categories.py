@@ -11,7 +11,7 @@ Technology Laboratory, CC BY 3.0 (data/category_parents.json). Content Taxonomy 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib.resources import files
 from types import MappingProxyType
@@ -19,7 +19,7 @@ from types import MappingProxyType
 import orjson
 
 from bidder.domain import Campaign
-from bidder.stages.tables import MAX_SET, Kept, KeptOfTexts, Masks
+from bidder.stages.tables import MAX_SET, Kept, KeptOfSets, KeptOfTexts, Masks
 
 CONTENT_1 = "content-1"
 """Content Taxonomy 1.0, whose ids name their parents."""
@@ -189,30 +189,39 @@ class Categories:
 
 class _Unblocked:
     """Whom block lists in one family let through. Each of their categories blocks the unlabelled, and most nobody
-    else."""
+    else; what is left of a list without those recurs."""
 
-    __slots__ = ("_harmless", "_kept", "_labelled")
+    __slots__ = ("_by", "_harmless")
 
     def __init__(self, stated: str, families: Mapping[str, Labels], everyone: int) -> None:
-        self._labelled = families[stated].labelled if stated in families else 0
-        self._kept: Kept[str, int] = KeptOfTexts(
-            lambda category: everyone & _not_blocked_by(families, stated, category), KEPT_CATEGORIES
-        )
         self._harmless: set[str] = set()
+        self._by = KeptOfSets(_by_each(stated, families, everyone, self._harmless), KEPT_LISTS)
 
     def by(self, categories: frozenset[str]) -> int:
-        mask = labelled = self._labelled
-        for category in categories.difference(self._harmless):
-            unblocked = self._kept[category]
-            if unblocked == labelled and len(category) <= LONGEST_ID:
-                self._keep(category)
+        return self._by[categories.difference(self._harmless)]
+
+
+def _by_each(
+    stated: str, families: Mapping[str, Labels], everyone: int, harmless: set[str]
+) -> Callable[[frozenset[str]], int]:
+    """Whom these categories let through. Adds to `harmless` those that block the unlabelled alone."""
+    labelled = families[stated].labelled if stated in families else 0
+    kept: Kept[str, int] = KeptOfTexts(
+        lambda category: everyone & _not_blocked_by(families, stated, category), KEPT_CATEGORIES
+    )
+
+    def by_each(categories: frozenset[str]) -> int:
+        mask = labelled
+        for category in categories:
+            unblocked = kept[category]
             mask &= unblocked
+            if unblocked == labelled and len(category) <= LONGEST_ID:
+                if len(harmless) >= KEPT_CATEGORIES:
+                    harmless.clear()
+                harmless.add(category)
         return mask
 
-    def _keep(self, harmless: str) -> None:
-        if len(self._harmless) >= KEPT_CATEGORIES:
-            self._harmless.clear()
-        self._harmless.add(harmless)
+    return by_each
 
 
 def _not_blocked_by(families: Mapping[str, Labels], stated: str, category: str) -> int:

@@ -9,14 +9,17 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator, Sequence
 from math import ceil, cos, floor, inf, pi, radians, sin
+from struct import Struct
 
 from bidder.domain import Campaign, Circle
-from bidder.stages.tables import Kept, Masks, Table
+from bidder.stages.tables import Kept, Table
 
 EARTH_RADIUS_KM = 6371.0
 MAX_CELLS = 1024
 MAX_KEPT = 256
 WIDE = "wide"
+NOWHERE: tuple[int, ...] = ()
+_FIGURES = Struct("4d")
 
 
 def circles_of(campaign: Campaign) -> tuple[Circle, ...]:
@@ -36,40 +39,33 @@ def grid(circles: Sequence[Circle]) -> tuple[bytes, dict[str | int, list[int]]]:
 
 
 class Circles:
-    """Who takes which position. `inside`: by a circle's number."""
+    """A catalog's circles, found by position."""
 
-    __slots__ = ("_cells", "_figures", "_inside", "_wide", "anywhere")
+    __slots__ = ("_cells", "_figures", "_wide")
 
-    def __init__(self, figures: memoryview, cells: Table, inside: Masks, anywhere: int) -> None:
-        self._figures = figures.cast("d")
+    def __init__(self, figures: memoryview, cells: Table) -> None:
+        self._figures = figures
         self._cells: Kept[tuple[int, int], tuple[int, ...]] = Kept(lambda cell: cells.numbers(_cell(*cell)), MAX_KEPT)
         self._wide = cells.numbers(WIDE)
-        self._inside: Kept[int, int] = Kept(inside.of, MAX_KEPT)
-        self.anywhere = anywhere
 
-    def __bool__(self) -> bool:
-        """Whether any campaign targets one."""
-        return len(self._figures) > 0
-
-    def of(self, latitude: float | None, longitude: float | None) -> int:
-        """Unknown is outside of all."""
-        mask = self.anywhere
+    def around(self, latitude: float | None, longitude: float | None) -> tuple[int, ...]:
+        """The numbers of those that the position lies in. Unknown is outside of all."""
         if latitude is None or longitude is None:
-            return mask
+            return NOWHERE
         near = self._cells[floor(latitude), floor(longitude)]
         if self._wide:
             near = (*near, *self._wide)
         if not near:
-            return mask
+            return NOWHERE
         # Chords in place of arcs: four trigonometric functions a position, and none a circle.
         x, y, z = on_sphere(latitude, longitude)
-        figures = self._figures
+        inside: list[int] = []
         for number in near:
-            at = 4 * number
-            across, along, up = figures[at] - x, figures[at + 1] - y, figures[at + 2] - z
-            if across * across + along * along + up * up <= figures[at + 3]:
-                mask |= self._inside[number]
-        return mask
+            its_x, its_y, its_z, farthest = _FIGURES.unpack_from(self._figures, _FIGURES.size * number)
+            across, along, up = its_x - x, its_y - y, its_z - z
+            if across * across + along * along + up * up <= farthest:
+                inside.append(number)
+        return tuple(inside)
 
 
 def _cell(latitude: int, longitude: int) -> str:

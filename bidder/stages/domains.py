@@ -79,7 +79,7 @@ class Advertisers:
         if not asked:
             return NOTHING
         bare = dict.fromkeys(asked, "") if _plain(asked) else {domain: bare_domain(domain) for domain in asked}
-        named = frozenset(self._table.those_named([*bare, *bare.values()]))
+        named = self._table.those_named([*bare, *bare.values()])
         self._keep([domain for domain, name in bare.items() if domain not in named and name not in named])
         return named
 

@@ -26,40 +26,47 @@ Group = tuple[Any, ...]
 Named = dict[str, Values]
 
 
-def _inventory(channel: str, inventory_id: str, domain: str, bundle: str, publisher_id: str) -> Named:
+def _inventory(
+    channel: str, inventory_id: str, domain: str, bundle: str, publisher_id: str, venues: frozenset[str]
+) -> Named:
     return {
         "channel": (channel,),
         "sites": (domain, inventory_id) if channel == "site" else (),
         "app": (inventory_id if channel == "app" else "",),
         "bundle": (bundle,),
         "publisher": (publisher_id,),
+        "venues": venues,
     }
 
 
-def _place(country: str, region: str, metro: str, city: str, zip_: str) -> Named:
+def _moment(country: str, region: str, metro: str, city: str, zip_: str, exchange: str, hour: int) -> Named:
+    """Where it is, and when: a place has its own hour."""
     return {
         "country": (country,),
         "region": (f"{country}/{region}" if region else "",),
         "metro": (metro,),
         "city": (city,),
         "zip": (zip_,),
+        "exchange": (exchange,),
+        "hour": (str(hour),),
     }
 
 
-def _device(device_type: int, os: str, os_version: str) -> Named:
-    return {"device_type": (str(device_type),), "os": (os,), "version": (os, os_version)}
+def _device(device_type: int, os: str, os_version: str, profile_known: bool) -> Named:
+    return {
+        "device_type": (str(device_type),),
+        "os": (os,),
+        "version": (os, os_version),
+        "profile": (profile_known,),
+    }
 
 
 def _connection(connection_type: int, carrier: str, language: str) -> Named:
     return {"connection_type": (str(connection_type),), "carrier": (carrier,), "language": (language,)}
 
 
-def _moment(exchange: str, hour: int) -> Named:
-    return {"exchange": (exchange,), "hour": (str(hour),)}
-
-
-GROUPS: tuple[Callable[..., Named], ...] = (_inventory, _place, _device, _connection, _moment)
-"""Facts that come together in traffic, and are looked up together: sixteen dimensions are five masks, of which a
+GROUPS: tuple[Callable[..., Named], ...] = (_inventory, _moment, _device, _connection)
+"""Facts that come together in traffic, and are looked up together: eighteen dimensions are four masks, of which a
 request that is like others needs no further. Of each group: what its facts are, by name."""
 
 
@@ -72,14 +79,12 @@ class Facts(Struct, gc=False):
     auction: Auction
     exchange: Exchange
     attributes: int
-    profile_known: bool
 
     def named(self) -> Named:
         """All values by the fact's name."""
         named: Named = {
             "categories": self.auction.categories,
             "segments": self.segments,
-            "venues": self.auction.venue_types,
         }
         for facts_of_group, group in zip(GROUPS, self.groups, strict=True):
             named |= facts_of_group(*group)
@@ -87,15 +92,16 @@ class Facts(Struct, gc=False):
 
 
 def facts_of(auction: Auction, exchange: Exchange, profile: Profile | None, now_s: float) -> Facts:
+    name, hour = exchange.name, hour_of_week(now_s, auction.utc_offset_min)
+    venues = auction.venue_types
     groups = (
-        (auction.channel, auction.inventory_id, auction.domain, auction.bundle, auction.publisher_id),
-        (auction.country, auction.region, auction.metro, auction.city, auction.zip),
-        (auction.device_type, auction.os, auction.os_version),
+        (auction.channel, auction.inventory_id, auction.domain, auction.bundle, auction.publisher_id, venues),
+        (auction.country, auction.region, auction.metro, auction.city, auction.zip, name, hour),
+        (auction.device_type, auction.os, auction.os_version, profile is not None),
         (auction.connection_type, auction.carrier, auction.language),
-        (exchange.name, hour_of_week(now_s, auction.utc_offset_min)),
     )
     segments = auction.segments | profile.segments if profile else auction.segments
-    return Facts(groups, segments, auction, exchange, _request_attributes(auction), profile is not None)
+    return Facts(groups, segments, auction, exchange, _request_attributes(auction))
 
 
 def hour_of_week(now_s: float, utc_offset_min: int | None) -> int:

@@ -37,7 +37,7 @@ class CampaignIndex:
     `sections`: what `compiled` wrote of `campaigns`, which are read one by one when they are needed. `head` and `tail`:
     campaigns of the first shard, and of a further one at most, multiples of 8. `shards`: those of the best first."""
 
-    __slots__ = ("_deals", "_places", "campaigns", "entries", "floors", "shards", "specs")
+    __slots__ = ("_deals", "_places", "campaigns", "entries", "floors", "parts", "shards", "specs")
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class CampaignIndex:
         head: int = HEAD_CAMPAIGNS,
         tail: int = TAIL_CAMPAIGNS,
     ) -> None:
-        parts = Parts(sections)
+        self.parts = parts = Parts(sections)
         self.campaigns = campaigns
         self.specs, self.floors, self._places = parts.specs, parts.floors, parts.places
         self._deals = parts.table("deal")

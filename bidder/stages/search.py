@@ -15,7 +15,7 @@ from bidder.stages.facts import Facts, SlotFacts
 from bidder.stages.floors import floor_of, reachable
 from bidder.stages.index import CampaignIndex
 from bidder.stages.maxima import Lowest, Steps
-from bidder.stages.shard import Shard
+from bidder.stages.shard import FactsNamed
 
 MAX_LOOKED_AT = 512
 """Campaigns looked at one by one for a slot, so that a hostile request cannot ask for all of them."""
@@ -29,14 +29,17 @@ WITHOUT_DEAL: tuple[Deal | None, ...] = (None,)
 class Eligible(dict[int, int]):
     """By a shard's number: its campaigns that take the request. Found when they are first asked for."""
 
-    __slots__ = ("_facts", "_shards")
+    __slots__ = ("_facts", "_index", "_named")
 
-    def __init__(self, shards: Sequence[Shard], facts: Facts) -> None:
+    def __init__(self, index: CampaignIndex, facts: Facts) -> None:
         super().__init__()
-        self._shards, self._facts = shards, facts
+        self._index, self._facts = index, facts
+        self._named: FactsNamed | None = None
 
     def __missing__(self, number: int) -> int:
-        found = self[number] = self._shards[number].eligible(self._facts)
+        if self._named is None:
+            self._named = self._index.parts.named(self._facts)
+        found = self[number] = self._index.shards[number].eligible(self._facts, self._named)
         return found
 
 

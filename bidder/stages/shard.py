@@ -8,12 +8,12 @@ is first asked for, and kept.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from operator import getitem
 from typing import Any
 
 import orjson
+from msgspec import Struct
 
-from bidder.domain import CreativeSpec
+from bidder.domain import NOTHING, CreativeSpec
 from bidder.domain.records import Codec
 from bidder.stages.bitmaps import bits_of, without
 from bidder.stages.categories import FAMILIES, Categories, Labels
@@ -30,8 +30,22 @@ KEPT_BYTES = 1 << 19
 """Of masks kept for one dimension of one shard, by value and by set of values; twice that at most."""
 
 KEPT_TERMS = 512
+KEPT_INVENTORY = 4
+"""Times as many masks of inventory: of all facts that come together it has the most variants."""
+
 MANY = frozenset({"segments", "categories"})
 """Dimensions in which a request has many values, most of them unknown here, and ever other ones together."""
+
+
+User = tuple[frozenset[str], tuple[int, ...]]
+"""Segments, and the numbers of circles that the user is in."""
+
+
+class FactsNamed(Struct, gc=False):
+    """What campaigns of a catalog name of a request's facts, of which there are many and hardly any is named."""
+
+    user: User
+    advertisers: frozenset[str]
 
 
 class Parts:
@@ -45,9 +59,10 @@ class Parts:
         self.thresholds: Mapping[str, Sequence[str]] = head["thresholds"]
         read = Codec(CreativeSpec).read
         self.specs = Specs(list(map(read, head["specs"])))
-        self.figures = sections["circles"]
+        self.circles = Circles(sections["circles"], self.table("cells"))
         self.places = self.table("id")
         self.floors = Floors(self.table("maximum"))
+        self._asked_for, self._avoided = self.table("in segments"), self.table("not segments")
         self.advertisers = Advertisers(self.table("advertiser"))
 
     def table(self, name: str) -> Table:
@@ -61,12 +76,15 @@ class Parts:
         for table in self._tables.values():
             table.those_named(())
 
-    def named_segments(self, segments: frozenset[str]) -> frozenset[str]:
-        """Of a user's segments those that campaigns name: one in ten, and often the same together."""
-        if not segments:
-            return segments
-        asked_for, avoided = self.table("in segments"), self.table("not segments")
-        return frozenset([*asked_for.those_named(segments), *avoided.those_named(segments)])
+    def named(self, facts: Facts) -> FactsNamed:
+        """Found once a request, whatever the number of shards. Of a user's segments one in ten is named, and often the
+        same together."""
+        auction, segments = facts.auction, facts.segments
+        if segments:
+            segments = self._asked_for.those_named(segments) | self._avoided.those_named(segments)
+        circles = self.circles.around(auction.latitude, auction.longitude)
+        blocked = auction.blocked_domains
+        return FactsNamed((segments, circles), self.advertisers.blocked(blocked) if blocked else NOTHING)
 
     def masks(self, name: str, start: int, end: int) -> Masks:
         anywhere = 0
@@ -91,21 +109,25 @@ class Shard:
         lowest = masks("version")
         self.versions = versions = Versions(masks("system"), lowest, parts.thresholds, everyone, lowest.anywhere)
         dimensions = {name: self._taking(name) for name in {*self.included, *self.avoided}}
-        self._named_segments = parts.named_segments
-        self._segments, self._venues, self._categories = [
-            None if (taking := dimensions.pop(name, None)) is None else KeptOfSets(taking, self.limit)
-            for name in ("segments", "venues", "categories")
-        ]
-        one_by_one: dict[str, Kept[Any, int]] = {
-            name: KeptOfTexts(make, self.limit) for name, make in dimensions.items()
+        self.inside = masks("circle")
+        self._users = KeptOfTexts(_users(dimensions.pop("segments", None), self.inside, everyone), self.limit)
+        categories = dimensions.pop("categories", None)
+        self._categories = None if categories is None else KeptOfSets(categories, self.limit)
+        # Without a profile nobody can say how often this user has seen a campaign: a frequency cap fails closed.
+        self.uncapped = without(everyone, masks("capped").of("yes"))
+        one_by_one: dict[str, Mapping[Any, int]] = {
+            "profile": {(True,): everyone, (False,): self.uncapped},
+            **{
+                name: (KeptOfSets if name == "venues" else KeptOfTexts)(make, self.limit)
+                for name, make in dimensions.items()
+            },
         }
         if versions:
             one_by_one["version"] = KeptOfTexts(lambda asked: versions.of(*asked), self.limit)
-        self._groups: list[Kept[Group, int]] = [
-            KeptOfTexts(_grouped(everyone, named, one_by_one), self.limit) for named in GROUPS
+        self._inventory, self._moments, self._devices, self._connections = [
+            KeptOfTexts(_grouped(everyone, named, one_by_one), limit)
+            for named, limit in zip(GROUPS, (KEPT_INVENTORY * self.limit, *[self.limit] * 3), strict=True)
         ]
-        inside = masks("circle")
-        self.circles = Circles(parts.figures, parts.table("cells"), inside, inside.anywhere)
         self.deals = masks("deal")
         self.without_deal, self.deals.anywhere = self.deals.anywhere, 0
         self._deals = KeptOfTexts(self.deals.of, self.limit)
@@ -117,7 +139,6 @@ class Shard:
         without_deal = self.without_deal
         self.open: Kept[Terms, int] = Kept(lambda terms: without_deal & with_terms(terms), KEPT_TERMS)
         """The same without those that bid with a deal only."""
-        self.advertisers = parts.advertisers
         self._by_advertiser: Kept[str, int] = KeptOfTexts(masks("advertiser").of, self.limit)
         self.by_bundle = masks("advertised app")
         labels = [
@@ -127,7 +148,6 @@ class Shard:
         suitable = masks("for children").of("yes")
         self.ad_categories = Categories([each for each in labels if each.below], suitable, everyone)
         self.roadblocks = masks("road-block").of("yes")
-        self.uncapped = without(everyone, masks("capped").of("yes"))
         self.paying: Kept[Steps, int] = Kept(paying(masks("maximum"), parts.floors.currencies), self.limit)
         """Those that may pay a floor of so many steps: all that can, and few more."""
         self.by_seat = masks("seat")
@@ -142,31 +162,35 @@ class Shard:
         """Who takes these values of a dimension."""
         return _taking(name, self.everyone, self.included.get(name), self.avoided.get(name), self.limit)
 
-    def eligible(self, facts: Facts) -> int:
+    def eligible(self, facts: Facts, named: FactsNamed) -> int:
         """The campaigns that take this request, and that this request takes, whatever the slot."""
         auction = facts.auction
-        # Without a profile nobody can say how often this user has seen a campaign: a frequency cap fails closed.
-        mask = self.everyone if facts.profile_known else self.uncapped
         # What names who may bid leaves few or nobody, and then nothing else is asked.
-        if auction.allowed_seats:
-            mask &= self._seated(auction.allowed_seats, facts.exchange.seats)
-        if auction.allowed_categories:
-            mask &= self.ad_categories.allowed(auction.category_taxonomy, auction.allowed_categories)
-        if not mask:
+        names_who = auction.allowed_seats or auction.allowed_categories
+        allowed = self._listed(facts) if names_who else self.everyone
+        if not allowed:
             return 0
-        for taking in map(getitem, self._groups, facts.groups):
-            mask &= taking
+        inventory, moment, device, connection = facts.groups
+        mask = self._inventory[inventory] & self._moments[moment]
+        mask &= self._devices[device]
+        mask &= self._connections[connection]
+        mask &= self._users[named.user]
         if self._categories is not None:
             mask &= self._categories[auction.categories]
-        if self._venues is not None:
-            mask &= self._venues[auction.venue_types]
-        if self._segments is not None:
-            mask &= self._segments[self._named_segments(facts.segments)]
-        if self.circles:
-            mask &= self.circles.of(auction.latitude, auction.longitude)
-        return mask and self._allowed(mask, facts)
+        if names_who:
+            mask &= allowed
+        return mask and self._allowed(mask, facts, named)
 
-    def _allowed(self, mask: int, facts: Facts) -> int:
+    def _listed(self, facts: Facts) -> int:
+        """The campaigns by whose seat and categories the request says who may bid."""
+        auction, mask = facts.auction, self.everyone
+        if auction.allowed_seats:
+            mask = self._seated(auction.allowed_seats, facts.exchange.seats)
+        if auction.allowed_categories:
+            mask &= self.ad_categories.allowed(auction.category_taxonomy, auction.allowed_categories)
+        return mask
+
+    def _allowed(self, mask: int, facts: Facts, named: FactsNamed) -> int:
         """Without those that the request refuses: by category, domain, app, seat (§3.2.1); for children, COPPA."""
         auction = facts.auction
         if self.roadblocks and not auction.all_impressions:
@@ -175,9 +199,8 @@ class Shard:
             mask &= self.ad_categories.suitable_for_children
         if auction.blocked_categories:
             mask &= self.ad_categories.unblocked(auction.category_taxonomy, auction.blocked_categories)
-        if auction.blocked_domains:
-            for name in self.advertisers.blocked(auction.blocked_domains):
-                mask = without(mask, self._by_advertiser[name])
+        for name in named.advertisers:
+            mask = without(mask, self._by_advertiser[name])
         if auction.blocked_bundles:
             mask = without(mask, self.by_bundle.any_of_many(map(app_id, auction.blocked_bundles)))
         if auction.blocked_seats:
@@ -239,8 +262,19 @@ def _having(users: Mapping[int, int]) -> Callable[[int], int]:
     return having
 
 
+def _users(segments: Callable[[Any], int] | None, inside: Masks, everyone: int) -> Callable[[User], int]:
+    """Who takes a user with these segments in these circles."""
+
+    def users(user: User) -> int:
+        named, circles = user
+        mask = everyone if segments is None else segments(named)
+        return mask & inside.any_of(circles)
+
+    return users
+
+
 def _grouped(
-    everyone: int, named: Callable[..., Named], dimensions: Mapping[str, Kept[Any, int]]
+    everyone: int, named: Callable[..., Named], dimensions: Mapping[str, Mapping[Any, int]]
 ) -> Callable[[Group], int]:
     """Who takes a group of facts."""
 

@@ -29,7 +29,7 @@ def target(
     """Up to `per_slot` candidates for each slot (for a pod `POD_CANDIDATES`, if that is more), slots in the request's
     order. `now_s`: Unix seconds at arrival."""
     facts = facts_of(auction, exchange, profile, now_s)
-    walk = Walk(index, facts, profile, rates, now_s, Eligible(index.shards, facts))
+    walk = Walk(index, facts, profile, rates, now_s, Eligible(index, facts))
     candidates: list[Candidate] = []
     for slot in auction.slots:
         candidates += _over(walk, slot, per_slot)

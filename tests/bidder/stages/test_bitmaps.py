@@ -78,13 +78,14 @@ def test_circles_agree_with_the_distance(lat: float, lon: float, km: float, at_l
     goal = Goal(GoalKind.CPM, 1)
     campaign = Campaign("1", "a", "s", (), goal, 1, "USD", 0.1, targeting, ())
     inside = distance_km(at_lat, at_lon, lat, lon) <= km
-    assert bool(compile_index([campaign]).shards[0].circles.of(at_lat, at_lon)) is inside
+    assert bool(compile_index([campaign]).parts.circles.around(at_lat, at_lon)) is inside
 
 
 def test_without_a_position_only_campaigns_without_circles_pass(make_campaign: Make) -> None:
     """Unknown is outside."""
     campaigns = [make_campaign("0"), make_campaign("1", circles=(Circle(52.5, 13.4, 20),))]
-    circles = compile_index(campaigns).shards[0].circles
-    assert circles.of(None, None) == 0b10
-    assert circles.of(52.51, 13.41) == 0b11
-    assert circles.of(48.1, 11.6) == 0b10
+    index = compile_index(campaigns)
+    around, inside = index.parts.circles.around, index.shards[0].inside
+    assert inside.any_of(around(None, None)) == 0b10
+    assert inside.any_of(around(52.51, 13.41)) == 0b11
+    assert inside.any_of(around(48.1, 11.6)) == 0b10

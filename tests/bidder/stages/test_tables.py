@@ -80,6 +80,9 @@ def test_large_sets_are_not_kept() -> None:
     usual, large = frozenset(map(str, range(MAX_SET))), frozenset(map(str, range(MAX_SET + 1)))
     assert (kept[usual], kept[large]) == (MAX_SET, MAX_SET + 1)
     assert list(kept) == [usual]
+    with_text: KeptOfTexts[tuple[str, frozenset[str]], int] = KeptOfTexts(len, 8)
+    assert with_text["site", usual] == with_text["site", large] == 2
+    assert list(with_text) == [("site", usual)]
 
 
 @pytest.mark.parametrize("key", ["x" * LONGEST, ("site", "", "x" * LONGEST, 7), ("€" * (LONGEST // 2),)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import pytest
@@ -136,8 +137,9 @@ def test_a_list_of_categories_blocks_the_same_again(make_campaign: Make, exchang
         [make_campaign("cars", ad_categories=("IAB2-1",)), make_campaign("food", ad_categories=("IAB8",))]
     )
     strange = [f"strange-{number}" for number in range(KEPT_CATEGORIES + 9)]
-    for blocked, left in (("IAB2", ["food"]), ("IAB9", ["cars", "food"]), (" iab8 ", ["cars"])) * 2:
-        request = auction(blocked_categories=frozenset({blocked, "IAB10", *strange}))
+    lists = (("IAB2", ["food"]), ("IAB9", ["cars", "food"]), (" iab8 ", ["cars"]))
+    for (blocked, left), more in product(lists * 2, ([], ["strange"], strange)):
+        request = auction(blocked_categories=frozenset({blocked, "IAB10", *more}))
         found = target(request, exchange, None, index, RATES, NOW_S, 100)
         assert [candidate.campaign.id for candidate in found] == left
 

@@ -96,13 +96,12 @@ class Batch(Struct, eq=False):
 
     batcher: Batcher
     members: list[Member]
-    bodies: list[bytes]  # of their rows, until they are joined
     rows: int
     due_s: float  # when the first of those that still wait has to be told
     deadline_s: float  # and the last
     sent_s: float
-    head: bytes = b""
-    body: bytes = b""
+    head: bytes
+    body: bytes
     resent: bool = False
     finished: bool = False
     connection: Connection | None = None
@@ -227,16 +226,22 @@ class Batcher:
                 self._limiter.release(Outcome.IGNORE, now)
                 break
             batch = self._take(now)
-            if batch is None or not self._send(connection, batch):
+            if batch is not None:
+                self._start(connection, batch)
+            else:
                 self._limiter.release(Outcome.IGNORE, now)
                 self._pool.put_back(connection)
-        for member in islice(reversed(self._queue), fresh):  # as far as they were left
-            if member.deadline_s < self._queue_due_s:
-                self._queue_due_s = member.deadline_s
-        self._watch_queue()
+        if self._queue:
+            for member in islice(reversed(self._queue), fresh):  # as far as they were left
+                if member.deadline_s < self._queue_due_s:
+                    self._queue_due_s = member.deadline_s
+            self._watch_queue()
+        else:
+            self._queue_due_s = inf
 
     def _take(self, now_s: float) -> Batch | None:
-        """The next batch: order is kept, who waits no longer is left out, who is too late is told."""
+        """The next batch, signed: order is kept, who waits no longer is left out, who is too late is told. None: nobody
+        is left, or it could not be signed, and they were told."""
         queue, max_rows, max_bytes = self._queue, self._max_rows, self._max_bytes
         members: list[Member] = []
         bodies: list[bytes] = []
@@ -271,16 +276,14 @@ class Batcher:
             self._fail(late, Timeout(_NOT_SENT))
         if not members:
             return None
-        return Batch(self, members, bodies, rows, due_s, last_s, now_s)
-
-    def _send(self, connection: Connection, batch: Batch) -> bool:
-        """Sign and write one call. False if it could not be signed; its members have failed then."""
         try:
-            batch.head, batch.body = self._wire.request(batch.bodies, batch.rows)
-            batch.bodies = []
+            head, body = self._wire.request(bodies, rows)
         except InferenceError as error:
-            self._fail(batch.finish(), error)
-            return False
+            self._fail(members, error)
+            return None
+        return Batch(self, members, rows, due_s, last_s, now_s, head, body)
+
+    def _start(self, connection: Connection, batch: Batch) -> None:
         self._sent.add(batch)
         if batch.due_s < self._timer_at:
             self._arm(batch.due_s)
@@ -291,7 +294,6 @@ class Batcher:
         if not stats.calls % SETTLE_EVERY:
             stats.settle()
         connection.send(batch)
-        return True
 
     # -- from answer to members --------------------------------------------------------------------------------------
 

@@ -34,7 +34,7 @@ class Head:
         if len(lines) != len(headers) + 1 or b"transfer-encoding" in headers:
             raise ValueError("a header stands there twice, or in several lines, or the body is in chunks")
         self._length_at = names.index(_LENGTH)
-        self._length = lines[self._length_at][: len(_LENGTH)] + b": %d"
+        self._length = lines[self._length_at][: len(_LENGTH)] + b": "
         self._free = [
             (at, line[: len(name)] + b": ")
             for at, (name, line) in enumerate(zip(names, lines, strict=True))
@@ -49,7 +49,7 @@ class Head:
         """With the headers that answers have in common; None: the parser has to see it."""
         head, _, body = block.partition(b"\r\n\r\n")
         lines = head.split(b"\r\n")
-        if len(lines) != len(self._lines) or lines[self._length_at] != self._length % len(body):
+        if len(lines) != len(self._lines) or lines[self._length_at] != self._length + str(len(body)).encode():
             return None
         lines[self._length_at] = b""
         for at, start in self._free:

@@ -182,7 +182,7 @@ class Wire:
             signed = b"X-Amzn-SageMaker-Inference-Id: %b\r\n%b" % (value, signed)
         else:
             signed = self._signer.sign(body, credentials, self._clock())
-        return b"%b%bContent-Length: %d\r\n\r\n" % (self._head, signed, len(body)), body
+        return self._head + signed + b"Content-Length: %d\r\n\r\n" % len(body), body
 
     def scores(self, response: Response, rows: int) -> tuple[Sequence[float], str]:
         """The probabilities of `rows` rows and the variant that answered. Raises InferenceError."""

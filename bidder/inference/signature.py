@@ -87,7 +87,7 @@ class Signer:
         inner.update(canonical.hexdigest().encode())
         outer = self._outer.copy()
         outer.update(inner.digest())
-        return b"%b%b\r\n" % (self._lines, outer.hexdigest().encode())
+        return self._lines + outer.hexdigest().encode() + b"\r\n"
 
     def _turn(self, second: int, credentials: Credentials) -> None:
         """Prepare what holds for one second and one set of credentials."""

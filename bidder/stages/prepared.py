@@ -72,7 +72,7 @@ class Prepared:
         self.seat = f'"seat":{quoted(seat)},' if seat else ""
         self.constant = _constant(campaign, creative, exchange)
         self._fields = json_fields(self.constant)
-        self._unskippable: str | None = None
+        self._unskippable: dict[str, Any] | None = None
         self.exact = exchange.price_decimals == 6 and exchange.price_unit == "cpm"
         self.fetched = exchange.markup == "nurl"
         self._in_bid = exchange.markup == "adm"
@@ -96,9 +96,11 @@ class Prepared:
         self._expiry_s = NATIVE_EXPIRY_S if format is NATIVE else EXPIRY_S
         self._says_expiry = "exp" not in exchange.omitted
         self.expiry = {channel: self._expiry(seconds) for channel, seconds in self._expiry_s.items()}
-        self._banner = Banner(creative, self._notices) if sent and format is BANNER else None
-        wrapped = exchange.native_wrapped
-        self._native = Native(creative, self._notices, wrapped=wrapped) if sent and format is NATIVE else None
+        before, after = (f'{self._fields},"adm":"', '"') if self._in_bid else ("", "")
+        self._banner = Banner(creative, self._notices, before, after) if sent and format is BANNER else None
+        self._native = None
+        if sent and format is NATIVE:
+            self._native = Native(creative, self._notices, before, after, wrapped=exchange.native_wrapped)
         self._versions = versions(format, creative.spec.protocols) if format in (VIDEO, AUDIO) else None
         self._files: Files | None = None
         self._vast: dict[tuple[int, bool], Vast] = {}  # by protocol and skippable: 14 at most
@@ -137,20 +139,23 @@ class Prepared:
     def content(self, slot: Slot, ids: str, bid_id: str, changed: dict[str, Any]) -> str:
         """The constant fields, those that are `changed` as they are there; `adm`; `protocol` where the markup is VAST
         or DAAST. `ids`: see `notices.trail`; `bid_id` is percent-encoded."""
-        fields = json_fields(self.constant | changed) if changed else self._fields
+        constant, content = self.constant, self._fields
         if self._banner is not None:
-            return f'{fields},"adm":"{self._banner.render(ids)}"' if self._in_bid else fields
-        if self._native is not None:
-            return f'{fields},"adm":"{self._native.render(slot.native or _NO_ASSETS, ids)}"'
-        if self._versions is None:
-            return fields
-        offer, protocol, skippable = self._played(slot, self._versions)
-        if self.creative.spec.skippable and not skippable:
-            fields = self._without_skip_button(changed)
-        if self._in_bid:
-            vast = self._vast.get((protocol, skippable)) or self._version(protocol, skippable)
-            fields += f',"adm":"{vast.render(offer, ids, bid_id)}"'
-        return fields if "protocol" in self.exchange.omitted else f'{fields},"protocol":{protocol}'
+            if self._in_bid:
+                content = self._banner.render(ids)
+        elif self._native is not None:
+            content = self._native.render(slot.native or _NO_ASSETS, ids)
+        elif self._versions is not None:
+            offer, protocol, skippable = self._played(slot, self._versions)
+            constant = self._shown(skippable)
+            if self._in_bid:
+                vast = self._vast.get((protocol, skippable)) or self._version(protocol, skippable)
+                content = vast.render(offer, ids, bid_id)
+            else:
+                content = json_fields(constant) + self._says_protocol(protocol)
+        if changed:
+            return json_fields(constant | changed) + content[len(json_fields(constant)) :]
+        return content
 
     def _played(self, slot: Slot, able: Versions) -> tuple[MediaOffer, int, bool]:
         """By what it is played, the VAST or DAAST version, and whether it can be skipped there."""
@@ -159,23 +164,25 @@ class Prepared:
         skippable = spec.skippable and skips(self.creative, offer)
         return offer, able.newest(offer.protocols), skippable
 
-    def _without_skip_button(self, changed: dict[str, Any]) -> str:
-        """The constant fields of an ad that has no skip button as it is sent."""
-        if self._unskippable is not None and not changed:
-            return self._unskippable
-        constant = self.constant | changed
-        attributes = [code for code in constant.pop("attr", ()) if code != SKIPPABLE_ATTRIBUTE]
-        if attributes or "attr" in self.exchange.required:
-            constant["attr"] = attributes
-        fields = json_fields(constant)
-        if not changed:
-            self._unskippable = fields
-        return fields
+    def _shown(self, skippable: bool) -> dict[str, Any]:
+        """The constant fields: of an ad that can be skipped elsewhere those without a skip button."""
+        if skippable or not self.creative.spec.skippable:
+            return self.constant
+        if self._unskippable is None:
+            self._unskippable = constant = self.constant.copy()
+            attributes = [code for code in constant.pop("attr", ()) if code != SKIPPABLE_ATTRIBUTE]
+            if attributes or "attr" in self.exchange.required:
+                constant["attr"] = attributes
+        return self._unskippable
+
+    def _says_protocol(self, protocol: int) -> str:
+        return "" if "protocol" in self.exchange.omitted else f',"protocol":{protocol}'
 
     def served(self, ids: str, bid_id: str, protocol: int, skippable: bool, skip_after_s: int) -> str:
         """The markup that a win notice answers with; native is never fetched. ValueError: no such VAST is made."""
         if self._banner is not None:
-            return _read(self._banner.render(ids))
+            banner = Banner(self.creative, self._notices) if self._in_bid else self._banner
+            return _read(banner.render(ids))
         spec = self.creative.spec
         if spec.format not in (VIDEO, AUDIO) or self.exchange.markup != "nurl":
             raise ValueError(f"creative {self.creative.id!r} has no markup to fetch")
@@ -190,7 +197,12 @@ class Prepared:
             files = None
             if protocol != DAAST:
                 files = self._files = self._files or Files(self.creative, protocol)
-            vast = Vast(self.creative, protocol, skippable, self._notices, self.campaign.categories, files)
+            before = after = ""
+            if self._in_bid:
+                before = f'{json_fields(self._shown(skippable))},"adm":"'
+                after = f'"{self._says_protocol(protocol)}'
+            categories = self.campaign.categories
+            vast = Vast(self.creative, protocol, skippable, self._notices, categories, files, before, after)
             self._vast[protocol, skippable] = vast
         return vast
 

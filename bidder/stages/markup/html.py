@@ -15,18 +15,23 @@ _SCRIPT = '<script src="%s" async></script>'
 
 
 class Banner:
-    """The markup of one banner creative, ready but for the ids of the bid."""
+    """The markup of one banner creative, ready but for the ids of the bid. `before` and `after`: JSON that it stands
+    between, so that a bid's text is joined once."""
 
     __slots__ = ("_pieces",)
 
-    def __init__(self, creative: Creative, notices: Notices | None) -> None:
+    def __init__(self, creative: Creative, notices: Notices | None, before: str = "", after: str = "") -> None:
         click = notices.click(redirect=True) if notices else url(creative.landing_url)
         body = _with_click(clean(creative.html), click) if creative.html else _linked_image(creative, click)
         template = _inside_body(body, _trackers(creative, notices))
-        self._pieces = tuple(json_parts(piece, TRAIL) for piece in template.split(RAW_TRAIL))
+        pieces = [list(json_parts(piece, TRAIL)) for piece in template.split(RAW_TRAIL)]
+        pieces[0][0] = before + pieces[0][0]
+        pieces[-1][-1] += after
+        self._pieces = tuple(map(tuple, pieces))
 
     def render(self, trail: str) -> str:
-        """The markup for one bid, as it stands within a JSON string. `trail`: see `notices.trail`."""
+        """The markup for one bid, as it stands within a JSON string, `before` and `after` around it. `trail`: see
+        `notices.trail`."""
         in_tag, pieces = trail.replace("&", "&amp;"), self._pieces
         if len(pieces) == 1:  # no script with a URL of ours
             return in_tag.join(pieces[0])

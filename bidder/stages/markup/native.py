@@ -23,10 +23,23 @@ _TITLE, _CALL_TO_ACTION = 0, 12  # keys of `_texts`: the title, and a data asset
 class Native:
     """One native creative, ready but for the choice of assets and the bid's ids."""
 
-    __slots__ = ("_click", "_endings", "_images", "_landing_url", "_privacy_url", "_texts", "_trackers", "_wrapped")
+    __slots__ = (
+        *("_after", "_before", "_click", "_endings", "_images", "_landing_url", "_privacy_url", "_texts"),
+        *("_trackers", "_wrapped"),
+    )
 
-    def __init__(self, creative: Creative, notices: Notices | None, *, wrapped: bool = False) -> None:
-        """`wrapped`: the exchange takes native in {"native": …} only, whatever the request looks like."""
+    def __init__(
+        self,
+        creative: Creative,
+        notices: Notices | None,
+        before: str = "",
+        after: str = "",
+        *,
+        wrapped: bool = False,
+    ) -> None:
+        """`wrapped`: the exchange takes native in {"native": …} only, whatever the request looks like. `before` and
+        `after`: JSON that the markup stands between."""
+        self._before, self._after = before, after
         self._texts = _texts(creative)
         self._images = _images(creative)
         self._landing_url = url(creative.landing_url)
@@ -40,7 +53,8 @@ class Native:
         self._endings: dict[tuple[bool, bool, bool], tuple[str, ...]] = {}  # what follows the assets: 8 at most
 
     def render(self, offer: NativeOffer, trail: str) -> str:
-        """The markup for one bid, as it stands within a JSON string. `trail`: see `notices.trail`."""
+        """The markup for one bid, as it stands within a JSON string, `before` and `after` around it. `trail`: see
+        `notices.trail`."""
         assets: list[str] = []
         for asset in offer.assets:
             if content := self._image(asset) if asset.kind == "image" else self._text(asset):
@@ -53,8 +67,10 @@ class Native:
                 images, scripts = images or IMAGE in methods, scripts or SCRIPT in methods
         key = offer.privacy_link, images, scripts
         ending = trail.join(self._endings.get(key) or self._ending(*key))
-        native = rf"{{\"ver\":\"{version}\",\"assets\":[{','.join(assets)}],{ending}"
-        return rf"{{\"native\":{native}}}" if offer.wrapped or self._wrapped else native
+        begin, end = (r"{\"native\":", "}") if offer.wrapped or self._wrapped else ("", "")
+        return (
+            rf"{self._before}{begin}{{\"ver\":\"{version}\",\"assets\":[{','.join(assets)}],{ending}{end}{self._after}"
+        )
 
     def _image(self, asset: NativeAsset) -> str:
         """What follows the id in the asset's object; "": it is left out."""

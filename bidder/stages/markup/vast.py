@@ -31,6 +31,9 @@ _SERVING_ID, _SKIP_OFFSET, _FILES, _COMPANIONS = _PLACES = "\x02\x03\x04\x05"
 _RENDERING = {"beside": "concurrent", "end_card": "end-card"}  # of companions, from 4.1 on
 _STATIC = 1  # companiontype: an image
 _EVENTS = ("start", "firstQuartile", "midpoint", "thirdQuartile", "complete")
+MAX_KEPT = 8
+"""Choices of media files and times of skipping that a document is kept ready for."""
+
 _UNCATEGORISED = "IAB24"  # DAAST wants a category even where the campaign has none
 
 
@@ -65,43 +68,51 @@ class Versions:
 
 
 class Files:
-    """The media files of one creative, as they stand in its document. All versions of VAST have the same."""
+    """The media files of one creative, as they stand in its document. All versions of VAST have the same. Some of them
+    are named by a number that has a bit for each."""
 
-    __slots__ = ("_each", "_every")
+    __slots__ = ("_each", "_every", "_mimes")
 
     def __init__(self, creative: Creative, protocol: int) -> None:
         self._each = [
             (file.mime, file.delivery, file.bitrate_kbps, in_json(_media_file(creative, file, protocol)))
             for file in creative.media
         ]
-        self._every = "".join([xml for _, _, _, xml in self._each])
+        self._every = (1 << len(self._each)) - 1
+        self._mimes = frozenset([file.mime for file in creative.media])
 
-    def taken(self, offer: MediaOffer) -> str:
+    def of(self, number: int) -> str:
+        return "".join([each[3] for place, each in enumerate(self._each) if number >> place & 1])
+
+    def taken(self, offer: MediaOffer) -> int:
         """Those that the player takes: MIME type, delivery and bitrate (sections 3.2.7, 3.2.8). Where no file meets all
         of them, every file is sent: the player chooses."""
         if len(self._each) < 2:
             return self._every
         mimes, delivery = offer.mimes, offer.delivery
         least, most = offer.min_bitrate_kbps, offer.max_bitrate_kbps
-        sent = ""
-        for mime, delivered, bitrate_kbps, xml in self._each:
+        if not (delivery or least or most) and (not mimes or mimes >= self._mimes):
+            return self._every
+        sent, bit = 0, 1
+        for mime, delivered, bitrate_kbps, _ in self._each:
             if (
                 (not mimes or mime in mimes)
                 and (not delivery or delivered in delivery)
                 and (not least or bitrate_kbps >= least)
                 and (not most or bitrate_kbps <= most)
             ):
-                sent += xml
+                sent |= bit
+            bit += bit
         return sent or self._every
 
 
 class Vast:
     """The document for one creative in one version, ready but for the files that the player takes, the time of skipping
-    (not before the player's `skipafter`) and the bid's ids."""
+    (not before the player's `skipafter`) and the bid's ids. `before` and `after`: JSON that it stands between."""
 
     __slots__ = (
-        *("_about", "_after", "_before", "_companions", "_creative", "_end", "_files"),
-        *("_has_serving_id", "_identity", "_linear", "_skip_offset"),
+        *("_about", "_after", "_before", "_companions", "_end", "_files", "_has_serving_id", "_identity", "_linear"),
+        *("_skip_after_s", "_skips", "_with_files"),
     )
 
     def __init__(
@@ -112,33 +123,48 @@ class Vast:
         notices: Notices | None,
         categories: Sequence[str] = (),
         files: Files | None = None,
+        before: str = "",
+        after: str = "",
     ) -> None:
-        self._creative = creative
         self._files = files or Files(creative, protocol)
         skips = skippable and protocol != VAST2  # 2.0 knows no skipping
         document = _document(creative, protocol, notices, categories, skips=skips)
-        before, about, linear, after, end = _at_places(document)
-        self._before, self._linear, self._after = [json_parts(piece, TRAIL) for piece in (before, linear, after)]
-        self._about, self._end = in_json(about), in_json(end)  # no URL of ours
+        start, about, linear, rest, end = _at_places(document)
+        self._before, self._linear, self._after = [json_parts(piece, TRAIL) for piece in (start, linear, rest)]
+        self._before = before + self._before[0], *self._before[1:]
+        self._about, self._end = in_json(about), in_json(end) + after  # no URL of ours
         self._has_serving_id = protocol in _HAS_SERVING_ID
         self._identity = in_json(_universal_ad_id(attribute(creative.id), protocol))
-        self._skip_offset = _skip_offset(creative.skip_after_s) if skips else ""
+        self._skips, self._skip_after_s = skips, creative.skip_after_s
+        self._with_files: dict[tuple[int, int], tuple[str, ...]] = {}
         known = () if protocol == DAAST else creative.companions
         self._companions = tuple((each, json_parts(_companion(each, protocol, notices), TRAIL)) for each in known)
 
     def render(self, offer: MediaOffer, trail: str, bid_id: str) -> str:
-        """The markup for one bid, as it stands within a JSON string. `trail`: see `notices.trail`; `bid_id` is
-        percent-encoded."""
-        join = trail.join
-        serving_id = f"<AdServingId>{bid_id}</AdServingId>" if self._has_serving_id else ""
-        skip_offset = self._skip_offset
-        if skip_offset and offer.skip_after_s > self._creative.skip_after_s:
-            skip_offset = _skip_offset(offer.skip_after_s)
-        beside = self._beside(offer, trail) if self._companions and offer.companions else ""
-        return (
-            f"{join(self._before)}{serving_id}{self._about}{skip_offset}{join(self._linear)}"
-            f"{self._files.taken(offer)}{join(self._after)}{beside}{self._end}"
-        )
+        """The markup for one bid, as it stands within a JSON string, `before` and `after` around it. `trail`: see
+        `notices.trail`; `bid_id` is percent-encoded."""
+        skip_after_s = self._skip_after_s
+        if self._skips and offer.skip_after_s > skip_after_s:
+            skip_after_s = offer.skip_after_s
+        key = self._files.taken(offer), skip_after_s
+        document = trail.join(self._with_files.get(key) or self._pieces(*key))
+        if self._has_serving_id:
+            document = f"{trail.join(self._before)}<AdServingId>{bid_id}</AdServingId>{document}"
+        if self._companions:
+            document += self._beside(offer, trail) + self._end if offer.companions else self._end
+        return document
+
+    def _pieces(self, files: int, skip_after_s: int) -> tuple[str, ...]:
+        """What stands between the ids, of all that follows AdServingId, or of all where there is none; companions and
+        what follows them apart, where there are some."""
+        before = ("",) if self._has_serving_id else self._before
+        after = self._after if self._companions else (*self._after[:-1], self._after[-1] + self._end)
+        about = self._about + (_skip_offset(skip_after_s) if self._skips else "")
+        pieces = _joined(before, (about,), self._linear, (self._files.of(files),), after)
+        if len(self._with_files) >= MAX_KEPT:
+            self._with_files.clear()
+        self._with_files[files, skip_after_s] = pieces
+        return pieces
 
     def _beside(self, offer: MediaOffer, trail: str) -> str:
         """The companions that the slot has a place for, as a creative of their own; "": none."""
@@ -158,6 +184,15 @@ def _at_places(document: str) -> list[str]:
         piece, _, document = document.partition(place)
         pieces.append(piece)
     return [*pieces, document]
+
+
+def _joined(*texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Of texts in pieces, the pieces of all of them one after the other."""
+    joined = [""]
+    for first, *others in texts:
+        joined[-1] += first
+        joined += others
+    return tuple(joined)
 
 
 def _skip_offset(seconds: int) -> str:

@@ -27,7 +27,7 @@ from bidder.domain import (
     NoBidReason,
 )
 from bidder.stages.fit import flexible
-from bidder.stages.markup.escaping import quoted, request_value, value
+from bidder.stages.markup.escaping import in_json, quoted, request_value, value
 from bidder.stages.markup.notices import TEST, UNMEASURED, trail
 from bidder.stages.prepared import MARKUP, MISSING, PRICE_MACRO, SEAT, TOO_LONG, Prepared, json_fields
 from bidder.stages.tables import Kept
@@ -43,6 +43,9 @@ us and cannot; no price of its precision between floor and value; more seats tha
 
 _NBR = {reason: b',"nbr":%d}' % reason.nbr for reason in NoBidReason}
 _DIGEST = blake2b(digest_size=10)
+_EXACT = 1 << 52
+"""Below it, a float has all digits of a price."""
+
 _UNCHANGED: dict[str, Any] = {}
 _Kept = tuple[Bid, str, str]  # the bid; the seat, as the exchange names it, and the bid as JSON
 
@@ -95,10 +98,10 @@ class Encoder:
             if prepared is None or prepared.exchange is not exchange:
                 prepared = self._prepare(campaign, creative, exchange)
             encoded = prepared.refusal or _bid(auction, before, marks, bid, f"{response}-{index}", prepared)
-            if encoded in REFUSALS:
-                refused.append(encoded)
-            else:
+            if encoded[0] == "{":
                 kept.append((bid, prepared.seat, encoded))
+            else:
+                refused.append(encoded)
         if exchange.max_seatbids:
             kept = _best_seats(kept, exchange.max_seatbids, refused)
         body = _response(auction.id, auction_value, response, currency, kept, exchange)
@@ -163,14 +166,12 @@ def response_id(auction_id: str) -> str:
 
 
 def price(micros: int) -> str:
-    """A CPM as a JSON number, exact to the micro-unit and never with an exponent: built from digits, since a float
-    would print 0.000001 as 1e-6. ValueError: not above zero."""
+    """A CPM as a JSON number, exact to the micro-unit and never with an exponent. ValueError: not above zero."""
     if micros <= 0:
         raise ValueError(f"a bid's price must be above 0 micro-units, got {micros}")
-    digits = str(micros)
-    if micros < MICROS:
-        digits = digits.zfill(7)
-    return f"{digits[:-6]}.{digits[-6:]}"
+    if micros < _EXACT:
+        return f"{micros / MICROS:.6f}"
+    return f"{micros // MICROS}.{micros % MICROS:06d}"
 
 
 def rounded(bid: Bid, decimals: int) -> int:
@@ -202,9 +203,9 @@ def _bid(auction: Auction, before: str, marks: str, bid: Bid, usual_id: str, pre
         amount = _in_units(micros, prepared.exchange)
     slot_id = slot.id
     slot_value = request_value(slot_id)
-    bid_value, bid_id = usual_id, f'"{usual_id}"'
+    bid_value = bid_id = usual_id
     if bid.id:
-        bid_value, bid_id = value(bid.id), quoted(bid.id)
+        bid_value, bid_id = value(bid.id), in_json(bid.id)
     ids = f"{before}{bid_value}&imp={slot_value}{marks}"
     changed, added, banner = _UNCHANGED, "", slot.banner
     if prepared.categories_differ or bid.slot_in_pod or (banner is not None and banner.ratios):
@@ -217,9 +218,9 @@ def _bid(auction: Auction, before: str, marks: str, bid: Bid, usual_id: str, pre
         expiry = prepared.expiry_in(channel, slot)
     else:
         expiry = prepared.expiry.get(channel, "")
-    imp_id = f'"{slot_id}"' if slot_id == slot_value else quoted(slot_id)  # what needs no percent-encoding is plain
+    imp_id = slot_id if slot_id == slot_value else in_json(slot_id)  # what needs no percent-encoding is plain
     encoded = (
-        f'{{"id":{bid_id},"impid":{imp_id},"price":{amount}'
+        f'{{"id":"{bid_id}","impid":"{imp_id}","price":{amount}'
         f"{prepared.content(slot, ids, bid_value, changed)}{ids.join(notices)}{with_deal}{added}{expiry}}}"
     )
     if prepared.limits:
@@ -284,14 +285,13 @@ def _response(
 ) -> bytes:
     if not kept:
         return b""
+    id = auction_id if auction_id == auction_value else in_json(auction_id)
+    ext = f',"ext":{orjson.dumps(dict(exchange.response_ext)).decode()}' if exchange.response_ext else ""
+    begin = f'{{"id":"{id}","bidid":"{response}","cur":"{currency}","seatbid":['
     if len(kept) == 1:
         _, seat, encoded = kept[0]
-        seatbids = f'{{{seat}"bid":[{encoded}]}}'
-    else:
-        seatbids = _by_seat(kept)
-    quoted_id = f'"{auction_id}"' if auction_id == auction_value else quoted(auction_id)
-    ext = f',"ext":{orjson.dumps(dict(exchange.response_ext)).decode()}' if exchange.response_ext else ""
-    return (f'{{"id":{quoted_id},"bidid":"{response}","cur":"{currency}","seatbid":[{seatbids}]{ext}}}').encode()
+        return f'{begin}{{{seat}"bid":[{encoded}]}}]{ext}}}'.encode()
+    return f"{begin}{_by_seat(kept)}]{ext}}}".encode()
 
 
 def _by_seat(kept: list[_Kept]) -> str:

@@ -25,9 +25,10 @@ _OF_ATTRIBUTES = _OF_URLS.replace(b"&", b" ")  # what is not escaped in them
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _CONTROL = bytes(code for code in range(0x20) if code not in b"\t\n\r")  # those of ASCII
 
-# RFC 3986, section 2.3. Most ids have nothing else: asking first saves 1 µs an id, three a bid; of letters and digits
-# alone, as slots' ids are, `isalnum` knows without it.
-_is_unreserved = re.compile(r"[A-Za-z0-9._~-]*").fullmatch
+# RFC 3986, section 2.3. A table that changes all other bytes, to one of these: most ids have none, and stay the same,
+# which is found in half of the time of a regular expression.
+_UNRESERVED = f"{ascii_letters}{digits}-._~".encode()
+_OTHERS_CHANGED = bytes(code if code in _UNRESERVED else b"-"[0] for code in range(256))
 
 
 def _has_only(characters: bytes, text: str) -> bool:
@@ -50,17 +51,19 @@ def url(text: str) -> str:
 
 def value(text: str) -> str:
     """An id as the value of a query parameter. A macro inside an id is encoded too, so no exchange replaces it."""
-    return (
-        text if (text.isalnum() and text.isascii()) or _is_unreserved(text) else quote(text, safe="", errors="replace")
-    )
+    if text.isascii():
+        plain = text.encode()
+        if plain.translate(_OTHERS_CHANGED) == plain:
+            return text
+    return quote(text, safe="", errors="replace")
 
 
 def request_value(text: str) -> str:
     """The same for an id that a request brought, cut to MAX_ID_CHARS."""
     if len(text) > MAX_ID_CHARS:
         text = text[:MAX_ID_CHARS]
-    # As `value` does: asking here saves the second call.
-    return text if (text.isalnum() and text.isascii()) or _is_unreserved(text) else value(text)
+    # Of letters and digits alone, as slots' ids are, `isalnum` knows it in half of the time.
+    return text if text.isalnum() and text.isascii() else value(text)
 
 
 def attribute(text: str) -> str:

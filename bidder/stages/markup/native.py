@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from bidder.domain import Creative, NativeAsset, NativeImage, NativeOffer
+from bidder.domain import Creative, NativeImage, NativeOffer
 from bidder.stages.fit import image_fits
 from bidder.stages.markup.escaping import in_json, is_script, json_parts, url, url_attribute
 from bidder.stages.markup.notices import TRAIL, Notices
@@ -56,8 +56,20 @@ class Native:
         """The markup for one bid, as it stands within a JSON string, `before` and `after` around it. `trail`: see
         `notices.trail`."""
         assets: list[str] = []
+        all_images, all_texts = self._images, self._texts
         for asset in offer.assets:
-            if content := self._image(asset) if asset.kind == "image" else self._text(asset):
+            content, kind, most = "", asset.kind, asset.max_length
+            if kind == "image":
+                for image, ready in all_images.get(asset.type, ()):
+                    if image_fits(image, asset):
+                        content = ready
+                        break
+            elif kind == "title" or (kind == "data" and asset.type):  # the catalog holds no video for native
+                for length, ready in all_texts.get(_TITLE if kind == "title" else asset.type, ()):
+                    if not most or length <= most:
+                        content = ready
+                        break
+            if content:
                 required = r",\"required\":1" if asset.required else ""
                 assets.append(rf"{{\"id\":{asset.id}{required},{content}")
         version = offer.version if offer.version in _VERSIONS else "1.2"
@@ -71,23 +83,6 @@ class Native:
         return (
             rf"{self._before}{begin}{{\"ver\":\"{version}\",\"assets\":[{','.join(assets)}],{ending}{end}{self._after}"
         )
-
-    def _image(self, asset: NativeAsset) -> str:
-        """What follows the id in the asset's object; "": it is left out."""
-        for image, ready in self._images.get(asset.type, ()):
-            if image_fits(image, asset):
-                return ready
-        return ""
-
-    def _text(self, asset: NativeAsset) -> str:
-        """The same for what is no image. The catalog holds no video assets for native."""
-        kind, type = asset.kind, asset.type
-        if kind == "title" or (kind == "data" and type):
-            most = asset.max_length
-            for length, ready in self._texts.get(_TITLE if kind == "title" else type, ()):
-                if not most or length <= most:
-                    return ready
-        return ""
 
     def _ending(self, privacy: bool, images: bool, scripts: bool) -> tuple[str, ...]:
         """What follows the assets, where the slot shows the buyer's notice, and supports these methods of tracking.

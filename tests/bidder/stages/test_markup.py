@@ -31,7 +31,7 @@ from bidder.stages.markup.escaping import attribute, cdata, clean, is_script, ur
 from bidder.stages.markup.html import Banner
 from bidder.stages.markup.native import Native
 from bidder.stages.markup.notices import Notices, trail
-from bidder.stages.markup.vast import Vast, Versions
+from bidder.stages.markup.vast import MAX_KEPT, Vast, Versions
 
 NOTICES = Notices("https://bid.example", "camp-1", "cr-1", "demo", "${AUCTION_PRICE}")
 TRAIL = trail("auction-1", "bid-1", "imp-1")
@@ -323,6 +323,31 @@ def test_universal_ad_id_of_4_0_and_4_1(protocol: int) -> None:
 def test_skip_offset(protocol: int, skippable: bool, offset: str | None) -> None:
     """A skippable ad says when, but VAST 2.0 has no word for it."""
     assert find(document(video(), protocol, skippable=skippable), ".//Linear").get("skipoffset") == offset
+
+
+def test_players_that_wait_long_before_skipping_are_many_and_little_is_kept_of_them() -> None:
+    """Each gets its own time, first or again; a document is kept ready for some of them."""
+    vast = Vast(video(), 3, True, NOTICES)
+    for seconds in [*range(6, 6 + 3 * MAX_KEPT), 7, 5, 1]:
+        root = ET.fromstring(read(vast.render(MediaOffer(skip_after_s=seconds), TRAIL, "bid-1")))
+        assert find(root, ".//Linear").get("skipoffset") == f"00:00:{max(seconds, 5):02d}"
+        assert len(vast._with_files) <= MAX_KEPT
+
+
+@pytest.mark.parametrize("protocol", [3, 11])
+def test_what_markup_stands_between_is_there_once(protocol: int) -> None:
+    """Whatever its format, and with companions or none."""
+    around = ',"before":"', '","after":1'
+    made = [
+        (Vast(creative, protocol, True, NOTICES, (), None, *edge).render(MediaOffer(companions=places), TRAIL, "b"))
+        for creative in (video(), replace(video(), companions=(COMPANIONS[0],)))
+        for places in ((), (BannerOffer(),))
+        for edge in (("", ""), around)
+    ]
+    made += [Banner(banner(html="<b>"), NOTICES, *edge).render(TRAIL) for edge in (("", ""), around)]
+    made += [Native(NATIVE, NOTICES, *edge).render(NativeOffer(()), TRAIL) for edge in (("", ""), around)]
+    for plain, within in zip(made[::2], made[1::2], strict=True):
+        assert within == around[0] + plain + around[1]
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 7, 11, 13, 15])

@@ -110,8 +110,9 @@ class Arrival(Struct, gc=False):
 _NO_ROWS = Rows(0, b"")
 
 
-class Open(Struct, eq=False):
-    """An auction under way: what later steps need of earlier ones, and what is called back."""
+class Open(Struct, eq=False, gc=False):
+    """An auction under way: what later steps need of earlier ones, and what is called back. The collector passes it by:
+    nothing leads back to it but a look-up that is not answered yet."""
 
     pipeline: Pipeline
     auction: Auction

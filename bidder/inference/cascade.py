@@ -250,9 +250,9 @@ class _Caller(Struct, eq=False):
             self.future.set_result(scores)
 
 
-class _Asked(Struct, eq=False):
+class _Asked(Struct, eq=False, gc=False):
     """A question put to a tier, the first of `steps`: what that tier calls back. It lets go of the question then: the
-    batch it is in may go on without it."""
+    batch it is in may go on without it. The collector passes it by: no question leads to what is asked for it."""
 
     rows: Rows
     deadline_s: float

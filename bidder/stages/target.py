@@ -98,7 +98,8 @@ def _plain(
     if wanted <= 0:
         return found
     spare = left - wanted  # that may be looked at in vain; then each such takes the place of a candidate
-    slot, entries, profile, now_s = asked.slot, walk.index.entries, walk.profile, walk.now_s
+    slot, profile, now_s = asked.slot, walk.profile, walk.now_s
+    kept, made = walk.index.entries.kept, walk.index.entries.made
     eligible, fitting = walk.eligible, walk.index.specs.numbers[asked.specs]
     steps, lowest = floor
     for number, shard in enumerate(walk.index.shards):
@@ -109,7 +110,9 @@ def _plain(
         while mask:  # as `bits_of` has it: a generator's turn a campaign is 3 % of targeting
             bit = mask.bit_length() - 1
             mask ^= 1 << bit
-            campaign, currency, begins_s, ends_s, spec_number, creative, row, ads = entries[start + bit]
+            campaign, currency, begins_s, ends_s, spec_number, creative, row, ads = kept[start + bit] or made(
+                start + bit
+            )
             if (
                 campaign.max_cpm_micros < lowest[currency]
                 or now_s < begins_s

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bidder.stages.index import _bounds, compile_index
+from bidder.stages.index import Entries, _bounds, compile_index
 
 Make = Callable[..., Any]
 
@@ -26,3 +26,25 @@ def test_shards_are_whole_bytes_of_all_campaigns(count: int, size: int, most: in
     assert [place for start, end in bounds for place in range(end - 1, start - 1, -1)] == list(range(count))[::-1]
     assert all(start % 8 == 0 for start, _ in bounds)
     assert not bounds or bounds[0][1] - bounds[0][0] >= min(count, 8 * size)
+
+
+@given(st.lists(st.integers(0, 19)), st.integers(1, 6))
+def test_what_was_asked_for_lately_is_kept(places: list[int], limit: int) -> None:
+    """The last places that differ are there, as many as the limit, and never more than twice that."""
+    made: list[int] = []
+
+    def make(place: int) -> Any:
+        made.append(place)
+        return (place,)
+
+    entries = Entries(make, 20, limit)
+    for number, place in enumerate(places):
+        known, before = {*places[:number][::-1][:limit]}, len(made)
+        assert entries[place] == (place,) == entries.kept[place]
+        assert place not in known or len(made) == before
+        assert len(entries._old) + len(entries._young) <= 2 * limit
+        assert sorted(entries._young) == [each for each in range(20) if entries.kept[each]]
+    while entries.let_go(2):
+        pass
+    assert not any(entries.kept)
+    assert not entries._old

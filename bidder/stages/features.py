@@ -117,6 +117,7 @@ _ORDER = "" if byteorder == "little" else "<"
 _CONTEXT = Struct(f"{_ORDER}{len(CONTEXT)}f")
 _SLOT = Struct(f"{_ORDER}{len(SLOT)}f")
 _CANDIDATE = Struct(f"{_ORDER}{len(CANDIDATE)}f")
+_ROW_BYTES = 4 * len(FEATURES)
 _OF_THE_BID = Struct(f"{_ORDER}2f")  # the last two of them, which differ from bid to bid
 
 
@@ -182,12 +183,13 @@ def features(
         return _lines(candidates, context, profile, rates)
     shared = _CONTEXT.pack(*context)
     seen = profile.campaign_impressions if profile else ()
-    if candidates and not seen and not candidates[0].slot.deals and candidates[-1].slot is candidates[0].slot:
-        rows = [candidate.row for candidate in candidates]
-        if all(rows):  # as in most auctions: a fiftieth less than one by one
-            prefix = shared + _SLOT.pack(*slot_values(candidates[0].slot, rates))
-            return Rows(len(rows), prefix + prefix.join(rows))
     parts: list[bytes] = []
+    slot = candidates[0].slot if candidates else None
+    if slot is not None and not slot.deals and not seen and candidates[-1].slot is slot:  # as in most auctions
+        prefix = shared + _SLOT.pack(*slot_values(slot, rates))
+        rows = prefix + prefix.join([candidate.row for candidate in candidates])
+        if len(rows) == len(candidates) * _ROW_BYTES:  # none is without its row
+            return Rows(len(candidates), rows)
     slot = None
     for candidate in candidates:
         if candidate.slot is not slot:
@@ -250,6 +252,7 @@ def _context(
     for each in auction.categories:  # of two or three, as usual, `min` finds the first in three times the time
         if category is None or each < category:
             category = each
+    inventory = auction.bundle or auction.domain or auction.inventory_id
     return (
         hour_sin,
         hour_cos,
@@ -257,7 +260,7 @@ def _context(
         hashes[exchange.name],
         hashes[auction.channel],
         hashes[auction.publisher_id],
-        _HASHES[auction.bundle or auction.domain or auction.inventory_id],
+        _HASHES.known.get(inventory) or _HASHES[inventory],
         0.0 if category is None else hashes[category],
         len(auction.categories),
         hashes[auction.content_language],
@@ -309,7 +312,7 @@ def slot_values(slot: Slot, rates: Rates) -> tuple[float, ...]:
         slot.rewarded,
         slot.viewability,
         len(slot.deals),
-        _HASHES[slot.tag_id],
+        _HASHES.known.get(slot.tag_id) or _HASHES[slot.tag_id],
     )
 
 

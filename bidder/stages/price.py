@@ -18,6 +18,9 @@ from bidder.stages.select import NOBODY, Lot, one_each, one_each_is_wanted, sele
 FLOOR_IS_PRICE = 3
 """`deal.at`: the deal's floor is the agreed price (§3.2.12)."""
 
+_BELOW = 1.0 - 1e-9
+"""What an amount is multiplied with to be below it as a float, too, however large it is."""
+
 Terms = tuple[int, int, int]
 """Of one bid, in micro-units of its currency: the price, the floor, and the most that may be paid."""
 
@@ -101,6 +104,7 @@ def _best(
     """What `_prices` and `one_each` choose where all are for one slot, without a deal: the first with the highest
     price. What cannot be above the best so far, as most cannot, is not worked out: pricing takes a fifth less."""
     best = floor_micros - 1 if floor_micros else 0
+    bar = best * _BELOW  # as a float, which another is compared with in half of the time
     chosen = NOBODY
     ratios = rates.ratios(currency)
     for place, candidate in enumerate(candidates):
@@ -108,7 +112,7 @@ def _best(
         score = scores[place]
         worth = score * amount * events
         ratio = None if own == currency else ratios.get(own) or rates.ratio_if_any(own, currency)
-        if (worth if ratio is None else worth * ratio[2]) <= best or not 0.0 <= score <= 1.0:  # not NaN
+        if (worth if ratio is None else worth * ratio[2]) <= bar or not 0.0 <= score <= 1.0:  # not NaN
             continue
         value = whole(worth)
         if value > most:
@@ -116,7 +120,7 @@ def _best(
         if ratio is not None:
             value = value * ratio[0] // ratio[1]
         if value > best:
-            best, chosen = value, place
+            best, bar, chosen = value, value * _BELOW, place
     if chosen == NOBODY:
         return None
     return Bid(candidates[chosen], best, currency, scores[chosen], "", 0, floor_micros, best)

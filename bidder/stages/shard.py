@@ -23,7 +23,7 @@ from bidder.stages.domains import Advertisers, app_id
 from bidder.stages.facts import ATTRIBUTES, GROUPS, Facts, Group, Named, SlotFacts, Terms, Values, unwanted, wanted
 from bidder.stages.maxima import Floors, Steps, paying
 from bidder.stages.specs import Specs
-from bidder.stages.tables import Kept, KeptOfSets, KeptOfTexts, Masks, Sections, Table
+from bidder.stages.tables import Kept, KeptOfSets, KeptOfTexts, Masks, Sections, Table, named_in
 from bidder.stages.versions import Versions
 
 KEPT_BYTES = 1 << 19
@@ -62,7 +62,7 @@ class Parts:
         self.circles = Circles(sections["circles"], self.table("cells"))
         self.places = self.table("id")
         self.floors = Floors(self.table("maximum"))
-        self._asked_for, self._avoided = self.table("in segments"), self.table("not segments")
+        self._named_segments = named_in(self.table("in segments"), self.table("not segments"))
         self.advertisers = Advertisers(self.table("advertiser"))
 
     def table(self, name: str) -> Table:
@@ -81,7 +81,7 @@ class Parts:
         same together."""
         auction, segments = facts.auction, facts.segments
         if segments:
-            segments = self._asked_for.those_named(segments) | self._avoided.those_named(segments)
+            segments = self._named_segments(segments)
         circles = self.circles.around(auction.latitude, auction.longitude)
         blocked = auction.blocked_domains
         return FactsNamed((segments, circles), self.advertisers.blocked(blocked) if blocked else NOTHING)

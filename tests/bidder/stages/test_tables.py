@@ -7,7 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bidder.stages.bitmaps import bits_of
-from bidder.stages.tables import LONGEST, MAX_KNOWN, MAX_SET, Kept, KeptOfSets, KeptOfTexts, Masks, Table, pack
+from bidder.stages.tables import (
+    LONGEST,
+    MAX_KNOWN,
+    MAX_SET,
+    Kept,
+    KeptOfSets,
+    KeptOfTexts,
+    Masks,
+    Table,
+    named_in,
+    pack,
+)
 
 CAMPAIGNS = 96
 
@@ -35,6 +46,9 @@ def test_a_large_table_is_asked_for_long_lists_too() -> None:
     table = Table(memoryview(pack({f"v{number}": [number] for number in range(count)}, count)))
     asked = [f"v{number}" for number in (3, 77, count - 1)] + [f"w{number}" for number in range(500)]
     assert list(bits_of(Masks(table, 0, count).any_of_many(asked))) == [count - 1, 77, 3]
+    small = Table(memoryview(pack({"w7": [0], "x": [1]}, 8)))
+    assert named_in(small, table)(asked) >= {"w7", "v3", "v77", f"v{count - 1}"}
+    assert named_in(small, small)(asked) == {"w7"}
 
 
 def test_who_names_nothing_is_in_every_mask() -> None:

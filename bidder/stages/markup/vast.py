@@ -31,8 +31,8 @@ _SERVING_ID, _SKIP_OFFSET, _FILES, _COMPANIONS = _PLACES = "\x02\x03\x04\x05"
 _RENDERING = {"beside": "concurrent", "end_card": "end-card"}  # of companions, from 4.1 on
 _STATIC = 1  # companiontype: an image
 _EVENTS = ("start", "firstQuartile", "midpoint", "thirdQuartile", "complete")
-MAX_KEPT = 8
-"""Choices of media files and times of skipping that a document is kept ready for."""
+MAX_KEPT = 4
+"""Choices of media files and times of skipping that a document is kept ready for: some 1.5 KB each."""
 
 _UNCATEGORISED = "IAB24"  # DAAST wants a category even where the campaign has none
 

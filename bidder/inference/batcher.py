@@ -258,14 +258,15 @@ class Batcher:
             body = asked.body
             rows += asked.count
             size += len(body)
-            if members and (rows > max_rows or size > max_bytes):
-                rows -= asked.count
-                queue.appendleft(member)
-                break
-            if size > max_bytes:
-                self._fail((member,), TooLarge(f"{size} bytes of rows; one call takes {max_bytes}"))
-                rows = size = 0
-                continue
+            if rows > max_rows or size > max_bytes:
+                if members:
+                    rows -= asked.count
+                    queue.appendleft(member)
+                    break
+                if size > max_bytes:
+                    self._fail((member,), TooLarge(f"{size} bytes of rows; one call takes {max_bytes}"))
+                    rows = size = 0
+                    continue
             members.append(member)
             bodies.append(body)
             if deadline_s < due_s:

@@ -96,6 +96,18 @@ async def test_auction_larger_than_a_call_is_refused(kit: Any) -> None:
         await lane.batcher.submit(Rows(1, b"0" * MAX_BODY_BYTES), deadline_s)
 
 
+async def test_auction_larger_than_a_call_harms_no_neighbour(kit: Any) -> None:
+    """It alone is refused; who was asked before and after it is sent, bounded as ever."""
+    endpoint = await kit.endpoint()
+    lane = await kit.lane(endpoint.url, warm=2, max_bytes=256 + 15)
+    before = [kit.submit(lane, tag) for tag in (11, 12)]  # 7 bytes each
+    large, after = kit.submit(lane, 1, 2, 3), kit.submit(lane, 13)
+    with pytest.raises(TooLarge, match="one call takes 15"):
+        await large
+    assert [list((await future).values) for future in (*before, after)] == [[11 / 1e6], [12 / 1e6], [13 / 1e6]]
+    assert sorted(_sizes(endpoint)) == [1, 2]
+
+
 async def test_expired_auctions_are_not_sent(kit: Any) -> None:
     """What passed its deadline in the queue fails with Timeout, and its rows are never sent."""
     gate = Gate(kit)
@@ -301,8 +313,7 @@ async def test_closed_batcher_refuses(kit: Any) -> None:
     lane = await kit.lane(endpoint.url, warm=1, limiter=Limiter(1))
     futures = [kit.submit(lane, tag) for tag in range(2)]
     lane.batcher.close()
-    with pytest.raises(Closed):
-        await futures[1]
+    assert [type(error) for error in await asyncio.gather(*futures, return_exceptions=True)] == [Closed, Closed]
     with pytest.raises(Closed):
         await kit.score(lane, 2)
 

@@ -80,7 +80,8 @@ def explain_targeting(opened: Open, profile: Profile | None, per_slot: int) -> I
     index = opened.compiled.index
     eligible = Eligible(index, facts)
     asked = [
-        (list(_request_steps(number, facts, opened, profile)), eligible[number]) for number in range(len(index.shards))
+        (list(_request_steps(number, facts, opened, profile)), eligible.of(number))
+        for number in range(len(index.shards))
     ]
     for slot in opened.auction.slots:
         candidates = [candidate.campaign.id for candidate in opened.candidates if candidate.slot is slot]
@@ -148,7 +149,7 @@ def _request_steps(number: int, facts: Facts, opened: Open, profile: Profile | N
         if said != nothing:
             auction = replace(auction, **{name: said})
             restricted = Eligible(index, facts_of(auction, opened.exchange, profile, opened.now_s))
-            yield _OPENRTB.get(name, name), restricted[number]
+            yield _OPENRTB.get(name, name), restricted.of(number)
 
 
 def _slot_steps(shard: Shard, slot: Slot) -> Iterator[Step]:

@@ -26,24 +26,26 @@ MAX_KINDS = 4
 WITHOUT_DEAL: tuple[Deal | None, ...] = (None,)
 
 
-class Eligible(dict[int, int]):
-    """By a shard's number: its campaigns that take the request. Found when they are first asked for."""
+class Eligible(Struct, gc=False):
+    """The campaigns that take the request, shard by shard: each found when it is first asked for."""
 
-    __slots__ = ("_facts", "_index", "_named")
+    index: CampaignIndex
+    facts: Facts
+    named: FactsNamed | None = None
+    found: dict[int, int] = {}
 
-    def __init__(self, index: CampaignIndex, facts: Facts) -> None:
-        super().__init__()
-        self._index, self._facts = index, facts
-        self._named: FactsNamed | None = None
+    def of(self, number: int) -> int:
+        """Those of the shard with this number."""
+        found = self.found
+        if number in found:
+            return found[number]
+        if (named := self.named) is None:
+            named = self.named = self.index.parts.named(self.facts)
+        mask = found[number] = self.index.shards[number].eligible(self.facts, named)
+        return mask
 
-    def __missing__(self, number: int) -> int:
-        if self._named is None:
-            self._named = self._index.parts.named(self._facts)
-        found = self[number] = self._index.shards[number].eligible(self._facts, self._named)
-        return found
 
-
-class Walk(Struct):
+class Walk(Struct, gc=False):
     """What the campaigns that the bitmaps left are held against, for one request. `now_s`: Unix seconds at arrival."""
 
     index: CampaignIndex
@@ -124,7 +126,7 @@ class Search:
             mask &= self._offered[number]
             if deal_ids is None and floor is not None:
                 mask = mask and mask & shard.paying[floor[0]]
-            for bit in bits_of(mask and mask & eligible[number]):
+            for bit in bits_of(mask and mask & eligible.of(number)):
                 if not self.left:
                     return
                 self.left -= 1

@@ -105,7 +105,7 @@ def _plain(
     for number, shard in enumerate(walk.index.shards):
         mask = shard.having[asked.specs] & shard.paying[steps]
         mask = mask and mask & shard.open[asked.terms]
-        mask = mask and mask & eligible[number]
+        mask = mask and mask & eligible.of(number)
         start = shard.start
         while mask:  # as `bits_of` has it: a generator's turn a campaign is 3 % of targeting
             bit = mask.bit_length() - 1

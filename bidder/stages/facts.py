@@ -39,17 +39,19 @@ def _inventory(
     }
 
 
-def _moment(country: str, region: str, metro: str, city: str, zip_: str, exchange: str, hour: int) -> Named:
-    """Where it is, and when: a place has its own hour."""
+def _place(country: str, region: str, metro: str, city: str, zip_: str) -> Named:
     return {
         "country": (country,),
         "region": (f"{country}/{region}" if region else "",),
         "metro": (metro,),
         "city": (city,),
         "zip": (zip_,),
-        "exchange": (exchange,),
-        "hour": (str(hour),),
     }
+
+
+def _moment(exchange: str, hour: int) -> Named:
+    """A group of its own: of thousands of places and the hours of a week hardly two come together again."""
+    return {"exchange": (exchange,), "hour": (str(hour),)}
 
 
 def _device(device_type: int, os: str, os_version: str, profile_known: bool) -> Named:
@@ -65,8 +67,8 @@ def _connection(connection_type: int, carrier: str, language: str) -> Named:
     return {"connection_type": (str(connection_type),), "carrier": (carrier,), "language": (language,)}
 
 
-GROUPS: tuple[Callable[..., Named], ...] = (_inventory, _moment, _device, _connection)
-"""Facts that come together in traffic, and are looked up together: eighteen dimensions are four masks, of which a
+GROUPS: tuple[Callable[..., Named], ...] = (_inventory, _place, _moment, _device, _connection)
+"""Facts that come together in traffic, and are looked up together: eighteen dimensions are five masks, of which a
 request that is like others needs no further. Of each group: what its facts are, by name."""
 
 
@@ -92,11 +94,11 @@ class Facts(Struct, gc=False):
 
 
 def facts_of(auction: Auction, exchange: Exchange, profile: Profile | None, now_s: float) -> Facts:
-    name, hour = exchange.name, hour_of_week(now_s, auction.utc_offset_min)
     venues = auction.venue_types
     groups = (
         (auction.channel, auction.inventory_id, auction.domain, auction.bundle, auction.publisher_id, venues),
-        (auction.country, auction.region, auction.metro, auction.city, auction.zip, name, hour),
+        (auction.country, auction.region, auction.metro, auction.city, auction.zip),
+        (exchange.name, hour_of_week(now_s, auction.utc_offset_min)),
         (auction.device_type, auction.os, auction.os_version, profile is not None),
         (auction.connection_type, auction.carrier, auction.language),
     )

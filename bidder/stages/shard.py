@@ -124,9 +124,9 @@ class Shard:
         }
         if versions:
             one_by_one["version"] = KeptOfTexts(lambda asked: versions.of(*asked), self.limit)
-        self._inventory, self._moments, self._devices, self._connections = [
+        self._inventory, self._places, self._moments, self._devices, self._connections = [
             KeptOfTexts(_grouped(everyone, named, one_by_one), limit)
-            for named, limit in zip(GROUPS, (KEPT_INVENTORY * self.limit, *[self.limit] * 3), strict=True)
+            for named, limit in zip(GROUPS, (KEPT_INVENTORY * self.limit, *[self.limit] * 4), strict=True)
         ]
         self.deals = masks("deal")
         self.without_deal, self.deals.anywhere = self.deals.anywhere, 0
@@ -170,8 +170,9 @@ class Shard:
         allowed = self._listed(facts) if names_who else self.everyone
         if not allowed:
             return 0
-        inventory, moment, device, connection = facts.groups
-        mask = self._inventory[inventory] & self._moments[moment]
+        inventory, place, moment, device, connection = facts.groups
+        mask = self._inventory[inventory] & self._places[place]
+        mask &= self._moments[moment]
         mask &= self._devices[device]
         mask &= self._connections[connection]
         mask &= self._users[named.user]

@@ -6,10 +6,12 @@ and shard, what depends on the slot once a slot; only the few campaigns left are
 
 from __future__ import annotations
 
+from collections.abc import Container, Sequence
+
 from bidder.domain import Auction, Candidate, Exchange, Profile, Rates, Slot
 from bidder.stages.facts import SlotFacts, facts_of, slot_facts
 from bidder.stages.floors import priced_by_duration
-from bidder.stages.index import CampaignIndex
+from bidder.stages.index import Ad, CampaignIndex
 from bidder.stages.maxima import Lowest, Steps
 from bidder.stages.search import MAX_LOOKED_AT, Eligible, Search, Walk, has_seen_enough
 
@@ -123,13 +125,18 @@ def _plain(
                     spare -= 1
                     continue
             else:
-                if spec_number not in fitting:  # then another ad's is: `having` said so
-                    for ad in ads:
-                        if ad[0] in fitting:
-                            _, creative, row = ad
-                            break
+                if spec_number not in fitting:
+                    _, creative, row = _first_fitting(ads, fitting)
                 found.append(Candidate(slot, campaign, creative, None, row))
             wanted -= 1
             if not wanted:
                 return found
     return found
+
+
+def _first_fitting(ads: Sequence[Ad], fitting: Container[int]) -> Ad:
+    """`having` said that there is one; LookupError, which ends the auction, where that was wrong."""
+    for ad in ads:
+        if ad[0] in fitting:
+            return ad
+    raise LookupError("a campaign has no ad of the specs that its bitmap says it has")

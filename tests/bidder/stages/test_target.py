@@ -482,3 +482,13 @@ def test_a_flexible_size_is_bid_on_unless_the_exchange_is_strict(
     """A 300 x 250 ad in a slot of 6:5."""
     auction = site(slot=Slot("1", banner=BannerOffer(ratios=((6, 5, 300),))))
     assert find([make_campaign("c")], auction, strict_banner_size=strict) == expected
+
+
+def test_an_ad_that_does_not_fit_is_never_proposed(make_campaign: Make, exchange: Exchange, rates: Rates) -> None:
+    """Where bitmaps and a campaign's ads do not agree, the auction fails rather than that a wrong ad is bid."""
+    index = compile_index([make_campaign()])
+    campaign, currency, begins_s, ends_s, spec_number, creative, row, _ = index.entries[0]
+    other = spec_number + 1
+    index.entries.kept[0] = (campaign, currency, begins_s, ends_s, other, creative, row, ((other, creative, row),))
+    with pytest.raises(LookupError, match="no ad of the specs"):
+        target(site(), exchange, None, index, rates, MONDAY_NOON_S, 8)

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import IO, Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 _T = TypeVar("_T")
@@ -117,7 +117,7 @@ class FileSource:
                 before = os.fstat(file.fileno())
                 if before.st_size > at_most:
                     raise _too_large(self.uri, at_most)
-                data = file.read(at_most + 1)
+                data = _in_pieces(file, at_most + 1)
                 after = os.fstat(file.fileno())
         except OSError as error:
             raise SourceError(f"{self.uri}: {error.strerror}") from error
@@ -126,6 +126,16 @@ class FileSource:
         if _file_stamp(before) != _file_stamp(after) or len(data) != after.st_size:
             raise SourceError(f"{self.uri}: changed while it was read; write a new file and rename it into place")
         return Content(data, _file_stamp(after), time.time() - after.st_mtime > _RACY_S)
+
+
+def _in_pieces(file: IO[bytes], at_most: int) -> bytes:
+    """What `file.read(at_most)` reads. A kernel without preemption gives the core to nobody else during one read, and
+    bids waited for 30 to 50 ms where 110 MB were read at once."""
+    pieces = []
+    while at_most > 0 and (piece := file.read(min(_CHUNK, at_most))):
+        pieces.append(piece)
+        at_most -= len(piece)
+    return b"".join(pieces)
 
 
 class S3Source:

@@ -80,7 +80,12 @@ def in_a_child(order: Order, stop: Stop) -> Delivery:
     root = str(Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
     with subprocess.Popen(
-        [sys.executable, "-c", "import os; os.nice(10); from bidder.catalog.child import main; main()"],
+        [
+            sys.executable,
+            "-c",
+            "import os; os.setpriority(os.PRIO_PROCESS, 0, max(10, os.getpriority(os.PRIO_PROCESS, 0)));"
+            "from bidder.catalog.child import main; main()",
+        ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": path},

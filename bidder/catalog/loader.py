@@ -10,6 +10,7 @@ import asyncio
 import io
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -65,12 +66,14 @@ async def load(
     return await asyncio.to_thread(open_catalog, delivery, image, str(uri), make_index)
 
 
-async def obtain(source: Source, order: Order, stop: Stop) -> tuple[Delivery, bytes]:
+async def obtain(source: Source, order: Order, stop: Stop, thread: Executor | None = None) -> tuple[Delivery, bytes]:
     """What is at the source now; if it is small, its image. `stop` ends it early, from another thread. SourceError: it
-    cannot be read; CatalogError: nobody can say what is wrong; else that stands in the delivery."""
+    cannot be read; CatalogError: nobody can say what is wrong; else that stands in the delivery. `thread`: where the
+    work is done; None: in any."""
+    loop = asyncio.get_running_loop()
     content = await source.read_small(SMALL_BYTES)
-    found = None if content is None else await asyncio.to_thread(_small, content, order)
-    return found or (await asyncio.to_thread(in_a_child, order, stop), b"")
+    found = None if content is None else await loop.run_in_executor(thread, _small, content, order)
+    return found or (await loop.run_in_executor(thread, in_a_child, order, stop), b"")
 
 
 def _small(content: Content, order: Order) -> tuple[Delivery, bytes] | None:

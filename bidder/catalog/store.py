@@ -11,6 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -18,6 +19,7 @@ from typing import Generic, TypeVar
 from bidder.catalog.child import Delivery, Order, Stop
 from bidder.catalog.image import CatalogError
 from bidder.catalog.loader import Catalog, MakeIndex, obtain, open_catalog
+from bidder.catalog.niceness import be_nice
 from bidder.domain import Rates
 from bidder.source import SourceError, open_source
 
@@ -64,6 +66,7 @@ class CatalogStore(Generic[T]):
         self._rejected = ""  # fingerprint of the version last found bad
         self._busy = asyncio.Lock()
         self._closing = Stop()
+        self._aside = ThreadPoolExecutor(1, "catalog", be_nice)  # for what is done while bids are answered
         self._watcher: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -72,7 +75,7 @@ class CatalogStore(Generic[T]):
             delivery, image = await obtain(self._source, self._order, self._closing)
         except SourceError as error:
             raise CatalogError(str(error)) from error
-        self.current = await self._open(delivery, image)
+        self.current = await self._open(delivery, image, thread=None)
         self._rejected = ""
         self._watcher = asyncio.create_task(self._watch(), name="catalog-watcher")
 
@@ -82,6 +85,7 @@ class CatalogStore(Generic[T]):
         if self._watcher is not None:
             self._watcher.cancel()
             await asyncio.gather(self._watcher, return_exceptions=True)
+        self._aside.shutdown(wait=False)
         await self._source.aclose()
 
     @property
@@ -116,18 +120,21 @@ class CatalogStore(Generic[T]):
         if not force and await self._source.stamp() == self._seen:
             return None
         known = [self.current.fingerprint, *([self._rejected] if self._rejected and not force else ())]
-        delivery, image = await obtain(self._source, replace(self._order, known=known), self._closing)
+        delivery, image = await obtain(self._source, replace(self._order, known=known), self._closing, self._aside)
         if delivery.fingerprint not in known:
-            return await self._open(delivery, image)
+            return await self._open(delivery, image, self._aside)
         self._seen = delivery.stamp if delivery.settled else ""
         if delivery.fingerprint == self.current.fingerprint:
             self.last_error = self._rejected = ""
         return None
 
-    async def _open(self, delivery: Delivery, image: bytes) -> Catalog[T]:
+    async def _open(self, delivery: Delivery, image: bytes, thread: Executor | None) -> Catalog[T]:
         self._seen = delivery.stamp if delivery.settled else ""
         self._rejected = delivery.fingerprint  # until it proves to be good
-        return await asyncio.to_thread(open_catalog, delivery, image, self._source.uri, self._make_index)
+        opened = asyncio.get_running_loop().run_in_executor(
+            thread, open_catalog, delivery, image, self._source.uri, self._make_index
+        )
+        return await opened
 
     async def _prepare(self, catalog: Catalog[T]) -> None:
         if self.before_swap is not None:

@@ -11,9 +11,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Event
 
+from bidder.catalog.niceness import be_nice
 from bidder.domain import Auction, Exchange, Rates
 from bidder.pipeline import Compiled, Open, Pipeline
 from bidder.stages.features import features
@@ -26,7 +28,7 @@ class Length:
     """So many auctions at most, collected for `collect_s` at most; after each the thread rests `rest` times as long as
     it took."""
 
-    auctions: int = 512
+    auctions: int = 1024
     collect_s: float = 1.0
     rest: float = 3.0
 
@@ -41,11 +43,12 @@ class Rehearsal:
 
     async def __call__(self, compiled: Compiled) -> None:
         auctions = await self._collected()
-        ended = Event()
+        ended, thread = Event(), ThreadPoolExecutor(1, "rehearsal", be_nice)
         try:
-            await asyncio.to_thread(self._play, compiled, auctions, ended)
+            await asyncio.get_running_loop().run_in_executor(thread, self._play, compiled, auctions, ended)
         finally:
             ended.set()
+            thread.shutdown(wait=False)
 
     async def _collected(self) -> Sequence[Open]:
         """Auctions that come from now on."""

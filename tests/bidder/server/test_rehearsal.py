@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -122,4 +123,4 @@ async def test_an_end_while_it_plays_does_not_wait_for_the_rest(
     await until(lambda: any(replacement.index.entries.kept))
     rehearsal.cancel()
     await asyncio.gather(rehearsal, return_exceptions=True)
-    await asyncio.wait_for(asyncio.get_running_loop().shutdown_default_executor(), PATIENCE_S)
+    await until(lambda: not any(thread.name.startswith("rehearsal") for thread in threading.enumerate()))

@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Event
 
@@ -21,6 +22,9 @@ from bidder.pipeline import Compiled, Open, Pipeline
 from bidder.stages.features import features
 from bidder.stages.price import price
 from bidder.stages.target import target
+
+Asked = tuple[Auction, Exchange, Rates, float]
+"""Of an auction: what the stages ask; Unix seconds at arrival. Not who is to be answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,32 +54,31 @@ class Rehearsal:
             ended.set()
             thread.shutdown(wait=False)
 
-    async def _collected(self) -> Sequence[Open]:
+    async def _collected(self) -> Sequence[Asked]:
         """Auctions that come from now on."""
-        found: list[Open] = []
+        found: list[Asked] = []
         enough = asyncio.Event()
 
         def look(group: Iterable[Open]) -> None:
-            found.extend(group)
+            found.extend([(each.auction, each.exchange, each.rates, each.now_s) for each in group])
             if len(found) >= self._length.auctions:
                 enough.set()
 
         self._pipeline.on_group = look
         try:
-            async with asyncio.timeout(self._length.collect_s):
-                await enough.wait()
-        except TimeoutError:
-            pass  # those that came will do
+            with suppress(TimeoutError):  # those that came will do
+                async with asyncio.timeout(self._length.collect_s):
+                    await enough.wait()
         finally:
             self._pipeline.on_group = None
         return found[: self._length.auctions]
 
-    def _play(self, compiled: Compiled, auctions: Sequence[Open], ended: Event) -> None:
-        for opened in auctions:
+    def _play(self, compiled: Compiled, auctions: Sequence[Asked], ended: Event) -> None:
+        for asked in auctions:
             if ended.is_set():
                 return
             since_s = time.perf_counter()
-            self._bid(compiled, opened.auction, opened.exchange, opened.rates, opened.now_s)
+            self._bid(compiled, *asked)
             ended.wait(self._length.rest * (time.perf_counter() - since_s))
 
     def _bid(self, compiled: Compiled, auction: Auction, exchange: Exchange, rates: Rates, now_s: float) -> None:
@@ -84,4 +87,5 @@ class Rehearsal:
             features(candidates, auction, exchange, None, rates, now_s)
             priors = [candidate.campaign.prior for candidate in candidates]
             bids = price(candidates, priors, auction, exchange, rates).bids
-            compiled.encoder.answer(auction, bids, exchange)
+            if bids:
+                compiled.encoder.answer(auction, bids, exchange)

@@ -124,3 +124,16 @@ async def test_an_end_while_it_plays_does_not_wait_for_the_rest(
     rehearsal.cancel()
     await asyncio.gather(rehearsal, return_exceptions=True)
     await until(lambda: not any(thread.name.startswith("rehearsal") for thread in threading.enumerate()))
+
+
+async def test_an_auction_that_gets_no_bid_does_not_end_it(
+    pipeline: Pipeline, make_campaign: Make, make_body: Make, exchange: Exchange
+) -> None:
+    """A campaign whose maximum is above the floor and whose value is not: a candidate, and no bid."""
+    replacement = Catalog(make_campaign(prior=0.0001)).index  # 0.1 USD CPM
+    rehearsal = await begun(Rehearsal(pipeline, 8, Length(2, PATIENCE_S)), replacement)
+    for floor in (0.5, 0.01):
+        body = make_body(imp=[{"id": "1", "banner": {"format": [{"w": 300, "h": 250}]}, "bidfloor": floor}])
+        await pipeline.bid(body, exchange, asyncio.get_running_loop().time())
+    await asyncio.wait_for(rehearsal, PATIENCE_S)
+    assert replacement.encoder.let_go(0)  # the second was bid on

@@ -20,6 +20,7 @@ Infinity and integers of up to 4,300 digits.
 All of this happens inside pydantic-core; only a value that deviates costs a Python call.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Annotated, Any, Required, TypeVar, get_args, get_origin
 
@@ -53,7 +54,7 @@ class Strict(TypedDict):
     """The base of what is sent: exact types, no null, no unknown field."""
 
 
-class Reading:
+class Reading(ABC):
     """The base of an annotation that changes how a value is read, and documents it in the specification's own form."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -62,8 +63,8 @@ class Reading:
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         return handler(_as_specified(schema))
 
-    def read(self, schema: CoreSchema) -> CoreSchema:
-        raise NotImplementedError
+    @abstractmethod
+    def read(self, schema: CoreSchema) -> CoreSchema: ...
 
 
 class _OneOrMore(Reading):

@@ -17,26 +17,27 @@ from bidder.catalog.image import write_image
 from bidder.catalog.reader import read_campaigns, worth
 from bidder.domain import Campaign, CreativeSpec, Rates
 from bidder.domain.records import Codec, Shared
-from bidder.stages.compiled import compiled
+from bidder.stages.compiled import compiled, has_deals
 
 
 def compile_document(document: bytes, rates: Rates | None, out: IO[bytes]) -> None:
     """Write the image of `document` (unpacked) to `out`. CatalogError: what is wrong with the document.
 
-    The best stand last. With `rates`, values are compared in one currency, and a campaign whose currency has no rate is
-    worth nothing; without, numbers are compared as they stand; of equal ones the first by id is the best."""
+    Those with deals stand first, then the others, each best last. With `rates`, values are compared in one currency,
+    and a campaign whose currency has no rate is worth nothing; without, numbers are compared as they stand; of equal
+    ones the first by id is the best."""
     specs: Shared[CreativeSpec] = Shared()
     codec = Codec(Campaign, {CreativeSpec: specs})
-    drafts: list[tuple[int, str, bytes]] = []
+    drafts: list[tuple[bool, int, str, bytes]] = []
 
     def add(campaign: Campaign) -> None:
         record = orjson.dumps(codec.write(campaign))
         # Copied: orjson gives out bytes with room for five times as many.
-        drafts.append((-worth(campaign, rates), campaign.id, bytes(memoryview(record))))
+        drafts.append((has_deals(campaign), -worth(campaign, rates), campaign.id, bytes(memoryview(record))))
 
     version = read_campaigns(document, add)
     drafts.sort(reverse=True)
-    records = [record for _, _, record in drafts]
+    records = [record for *_, record in drafts]
     about = orjson.dumps({"version": version})
     write_image(out, _parts(about, records, codec, specs))
 

@@ -79,10 +79,7 @@ def explain_targeting(opened: Open, profile: Profile | None, per_slot: int) -> I
     facts = facts_of(opened.auction, opened.exchange, profile, opened.now_s)
     index = opened.compiled.index
     eligible = Eligible(index, facts)
-    asked = [
-        (list(_request_steps(number, facts, opened, profile)), eligible.of(number))
-        for number in range(len(index.shards))
-    ]
+    asked = [(list(_request_steps(shard, facts, opened, profile)), eligible.of(shard)) for shard in index.shards]
     for slot in opened.auction.slots:
         candidates = [candidate.campaign.id for candidate in opened.candidates if candidate.slot is slot]
         places = [place for name in set(candidates) if (place := index.place(name)) is not None]
@@ -128,10 +125,9 @@ class _Fold:
         self.left &= ~dropped
 
 
-def _request_steps(number: int, facts: Facts, opened: Open, profile: Profile | None) -> Iterator[Step]:
+def _request_steps(shard: Shard, facts: Facts, opened: Open, profile: Profile | None) -> Iterator[Step]:
     """What campaigns of a shard target, then what the request restricts."""
     index, named, asked = opened.compiled.index, facts.named(), opened.auction
-    shard = index.shards[number]
     for name, included in shard.included.items():
         yield name, included.any_of(wanted(name, named[name]))
     for name, avoided in shard.avoided.items():
@@ -149,7 +145,7 @@ def _request_steps(number: int, facts: Facts, opened: Open, profile: Profile | N
         if said != nothing:
             auction = replace(auction, **{name: said})
             restricted = Eligible(index, facts_of(auction, opened.exchange, profile, opened.now_s))
-            yield _OPENRTB.get(name, name), restricted.of(number)
+            yield _OPENRTB.get(name, name), restricted.of(shard)
 
 
 def _slot_steps(shard: Shard, slot: Slot) -> Iterator[Step]:

@@ -13,8 +13,7 @@ FEW = 16
 
 
 def mask_of(bits: Sequence[int], start: int = 0) -> int:
-    """The integer with these bits set, which rise, counted from `start`, a multiple of 8; in time linear in its
-    length."""
+    """The integer with these bits set, which rise, counted from `start`; in time linear in its length."""
     if len(bits) <= FEW:
         mask = 0
         for bit in bits:
@@ -23,7 +22,7 @@ def mask_of(bits: Sequence[int], start: int = 0) -> int:
     octets, octet_of = bytearray((bits[-1] >> 3) + 1), _BIT
     for bit in bits:
         octets[bit >> 3] |= octet_of[bit & 7]
-    return int.from_bytes(octets[start >> 3 :], "little")
+    return int.from_bytes(octets[start >> 3 :], "little") >> (start & 7)
 
 
 _BIT = (1, 2, 4, 8, 16, 32, 64, 128)

@@ -1,7 +1,7 @@
 """Campaigns → the parts of a compiled catalog: for each dimension a table, and who names nothing in it.
 
-The rule kept here: one pass over the campaigns, best last, and none of them is held on to. What is written here, and
-nothing else, is what `stages/shard.py` reads.
+The rule kept here: one pass over the campaigns, in the order that they have, and none of them is held on to. What is
+written here, and nothing else, is what `stages/shard.py` reads.
 """
 
 from __future__ import annotations
@@ -84,13 +84,19 @@ _RARE = 1 << 40  # of so many that no value becomes a bitmap
 _Bits = Mapping[Any, Sequence[int]]
 
 
+def has_deals(campaign: Campaign) -> bool:
+    """Whether the campaign bids with deals alone. Those that do stand before all others."""
+    return bool(campaign.targeting.deals)
+
+
 def specs_of(campaigns: Iterable[Campaign]) -> Shared[CreativeSpec]:
     """The distinct specs of their creatives."""
     return Shared(dict.fromkeys(creative.spec for campaign in campaigns for creative in campaign.creatives))
 
 
 def compiled(campaigns: Iterable[Campaign], specs: Shared[CreativeSpec]) -> Iterator[tuple[str, bytes]]:
-    """The parts, by name. `campaigns` stand best last; all specs of their creatives are in `specs`."""
+    """The parts, by name. First stand the `campaigns` that have deals, then the others, each best last; all specs of
+    their creatives are in `specs`. ValueError: they stand otherwise."""
     dimensions: dict[str, ValuesOf] = {
         **{f"in {name}": values_of for name, values_of in INCLUDED.items()},
         **{f"not {name}": values_of for name, values_of in AVOIDED.items()},
@@ -110,7 +116,10 @@ def compiled(campaigns: Iterable[Campaign], specs: Shared[CreativeSpec]) -> Iter
     for family in FAMILIES:
         own, below, labelled = labels_by(family, gathered.pop(_FAMILY + family))
         gathered |= {f"own {family}": own, f"below {family}": below, f"labelled {family}": {"yes": labelled}}
-    yield "head", orjson.dumps(_head(count, list(gathered["version"]), specs.all))
+    with_deals = len(set().union(*gathered["deal"].values()))
+    if any(numbers[-1] >= with_deals for numbers in gathered["deal"].values()):
+        raise ValueError("a campaign that has deals stands after one that has none")
+    yield "head", orjson.dumps(_head(count, with_deals, list(gathered["version"]), specs.all))
     yield "circles", figures
     yield "table cells", pack(cells, _RARE)
     for name, numbers_by_value in gathered.items():
@@ -156,9 +165,10 @@ def _others(numbers_by_value: Mapping[Value, Sequence[int]], count: int) -> Iter
     return (number for number, names_one in enumerate(naming) if not names_one)
 
 
-def _head(count: int, thresholds: list[str], specs: Sequence[CreativeSpec]) -> dict[str, Any]:
+def _head(count: int, with_deals: int, thresholds: list[str], specs: Sequence[CreativeSpec]) -> dict[str, Any]:
     return {
         "campaigns": count,
+        "with_deals": with_deals,
         "thresholds": by_system(thresholds),
         "specs": list(map(Codec(CreativeSpec).write, specs)),
     }

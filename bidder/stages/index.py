@@ -1,6 +1,7 @@
 """The campaigns of a catalog, as targeting asks for them: bitmaps by shard, and objects for the few that are looked at.
 
-The rule kept here: campaigns stand best last, and the last of them, which are asked first, are a shard of their own.
+The rule kept here: campaigns with deals stand first, then the others, each best last. Both have shards of their own, of
+which that of the best is asked first.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections.abc import Callable, Sequence
 from math import inf
 
 from bidder.domain import Campaign, Creative, Deal
-from bidder.stages.compiled import compiled, specs_of
+from bidder.stages.compiled import compiled, has_deals, specs_of
 from bidder.stages.features import packed
 from bidder.stages.shard import Parts, Shard
 from bidder.stages.tables import Sections
@@ -72,9 +73,13 @@ class CampaignIndex:
     """All campaigns, compiled. Immutable but for what it keeps: a new catalog makes a new index.
 
     `sections`: what `compiled` wrote of `campaigns`, which are read one by one when they are needed. `head` and `tail`:
-    campaigns of the first shard, and of a further one at most, multiples of 8. `shards`: those of the best first."""
+    campaigns of the first shard, and of a further one at most. `deal_shards`: of the campaigns with deals, which one
+    slot in fifteen asks for; `open_shards`: of the others; `shards`: both; those of the best first."""
 
-    __slots__ = ("_deals", "_places", "campaigns", "entries", "floors", "parts", "shards", "specs")
+    __slots__ = (
+        *("_deals", "_places", "campaigns", "deal_shards", "entries", "floors", "open_shards", "parts", "specs"),
+        "shards",
+    )
 
     def __init__(
         self,
@@ -97,11 +102,15 @@ class CampaignIndex:
             return campaign, currency, float(campaign.start_s), float(campaign.end_s or inf), *ads[0], tuple(ads)
 
         self.entries = Entries(entry, parts.count, KEPT_CAMPAIGNS)
-        self.shards = tuple(Shard(parts, start, end) for start, end in _bounds(parts.count, head, tail))
+        self.deal_shards, self.open_shards = [
+            tuple(Shard(parts, *bounds) for bounds in _bounds(start, end, head, tail))
+            for start, end in ((0, parts.with_deals), (parts.with_deals, parts.count))
+        ]
+        self.shards = self.deal_shards + self.open_shards
         parts.read_ahead()
 
     def place(self, campaign_id: str) -> int | None:
-        """Where a campaign stands, the best as the last; None: there is no such campaign."""
+        """Where a campaign stands; None: there is no such campaign."""
         return next(iter(self._places.numbers(campaign_id)), None)
 
     def campaign(self, campaign_id: str) -> Campaign | None:
@@ -117,14 +126,14 @@ class CampaignIndex:
         return self.entries.let_go(count)
 
 
-def _bounds(count: int, size: int, most: int) -> list[tuple[int, int]]:
-    """Where shards begin and end, from the best on: each twice as large as the one before, up to `most`. Who needs a
-    few campaigns more than the head has searches 8,192 and not 32,768. They begin at whole bytes of the tables."""
-    bounds, end = [], count
-    while end:
-        start = max(0, end - size) & ~7
-        bounds.append((start, end))
-        end, size = start, min(2 * size, most)
+def _bounds(start: int, end: int, size: int, most: int) -> list[tuple[int, int]]:
+    """Where the shards of [start, end) begin and end, from the best on: each twice as large as the one before, up to
+    `most`. Who needs a few campaigns more than the head has searches 8,192 and not 32,768."""
+    bounds = []
+    while end > start:
+        begin = max(start, end - size)
+        bounds.append((begin, end))
+        end, size = begin, min(2 * size, most)
     return bounds
 
 
@@ -132,6 +141,6 @@ def compile_index(
     campaigns: Sequence[Campaign], head: int = HEAD_CAMPAIGNS, tail: int = TAIL_CAMPAIGNS
 ) -> CampaignIndex:
     """The index of campaigns that are there as objects, the best first."""
-    best_last = campaigns[::-1]
+    best_last = sorted(campaigns, key=has_deals)[::-1]
     sections = {name: memoryview(part) for name, part in compiled(best_last, specs_of(best_last))}
     return CampaignIndex(sections, tuple(best_last), head, tail)

@@ -15,7 +15,7 @@ from bidder.stages.facts import Facts, SlotFacts
 from bidder.stages.floors import floor_of, reachable
 from bidder.stages.index import CampaignIndex
 from bidder.stages.maxima import Lowest, Steps
-from bidder.stages.shard import FactsNamed
+from bidder.stages.shard import FactsNamed, Shard
 
 MAX_LOOKED_AT = 512
 """Campaigns looked at one by one for a slot, so that a hostile request cannot ask for all of them."""
@@ -27,21 +27,21 @@ WITHOUT_DEAL: tuple[Deal | None, ...] = (None,)
 
 
 class Eligible(Struct, gc=False):
-    """The campaigns that take the request, shard by shard: each found when it is first asked for."""
+    """The campaigns that take the request, shard by shard: each found when it is first asked for, by its start."""
 
     index: CampaignIndex
     facts: Facts
     named: FactsNamed | None = None
     found: dict[int, int] = {}
 
-    def of(self, number: int) -> int:
-        """Those of the shard with this number."""
-        found = self.found
-        if number in found:
-            return found[number]
+    def of(self, shard: Shard) -> int:
+        """Those of the shard."""
+        found, start = self.found, shard.start
+        if start in found:
+            return found[start]
         if (named := self.named) is None:
             named = self.named = self.index.parts.named(self.facts)
-        mask = found[number] = self.index.shards[number].eligible(self.facts, named)
+        mask = found[start] = shard.eligible(self.facts, named)
         return mask
 
 
@@ -83,10 +83,7 @@ class Search:
 
     `floor`: None where durations have floors of their own; `varied`: whether the slot takes several kinds."""
 
-    __slots__ = (
-        *("_asked", "_fitting", "_floor", "_is_pod", "_offered", "_seen", "_slot", "_varied", "_walk"),
-        *("found", "left"),
-    )
+    __slots__ = ("_asked", "_fitting", "_floor", "_is_pod", "_seen", "_slot", "_varied", "_walk", "found", "left")
 
     def __init__(self, walk: Walk, asked: SlotFacts, floor: tuple[Steps, Lowest] | None, varied: bool) -> None:
         self._walk, self._asked, self._floor, self._varied = walk, asked, floor, varied
@@ -94,7 +91,6 @@ class Search:
         self._is_pod = slot.is_pod
         self._fitting = walk.index.specs.numbers[asked.specs]
         self._seen: set[int] = set()  # places of campaigns that have a candidate with a deal
-        self._offered: dict[int, int] = {}  # by shard: those that take the slot
         self.found: list[Candidate] = []
         self.left = MAX_LOOKED_AT  # campaigns that may still be looked at
 
@@ -114,19 +110,16 @@ class Search:
 
     def _search(self, deal_ids: Sequence[str] | None, wanted: int) -> None:
         """Best first, over the campaigns with one of these deals, or without any."""
-        found, eligible, floor = self.found, self._walk.eligible, self._floor
-        for number, shard in enumerate(self._walk.index.shards):
+        found, walk, asked, floor = self.found, self._walk, self._asked, self._floor
+        for shard in walk.index.open_shards if deal_ids is None else walk.index.deal_shards:
             if len(found) >= wanted:
                 return
-            mask = shard.without_deal if deal_ids is None else shard.with_deal(deal_ids)
-            if not mask:
-                continue
-            if number not in self._offered:
-                self._offered[number] = shard.having[self._asked.specs] & shard.terms[self._asked.terms]
-            mask &= self._offered[number]
-            if deal_ids is None and floor is not None:
-                mask = mask and mask & shard.paying[floor[0]]
-            for bit in bits_of(mask and mask & eligible.of(number)):
+            if deal_ids is not None:
+                mask = shard.with_deal(deal_ids)
+            else:
+                mask = shard.everyone if floor is None else shard.paying[floor[0]]
+            mask = mask and mask & shard.having[asked.specs] & shard.terms[asked.terms]
+            for bit in bits_of(mask and mask & walk.eligible.of(shard)):
                 if not self.left:
                     return
                 self.left -= 1

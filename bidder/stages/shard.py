@@ -23,7 +23,7 @@ from bidder.stages.domains import Advertisers, app_id
 from bidder.stages.facts import ATTRIBUTES, GROUPS, Facts, Group, Named, SlotFacts, Terms, Values, unwanted, wanted
 from bidder.stages.maxima import Floors, Steps, paying
 from bidder.stages.specs import Specs
-from bidder.stages.tables import Kept, KeptOfSets, KeptOfTexts, Masks, Sections, Table, named_in
+from bidder.stages.tables import Kept, KeptOfSets, KeptOfTexts, Masks, Sections, Table, bits_between, named_in
 from bidder.stages.versions import Versions
 
 KEPT_BYTES = 1 << 19
@@ -56,6 +56,7 @@ class Parts:
         self._tables: dict[str, Table] = {}
         head = orjson.loads(sections["head"])
         self.count: int = head["campaigns"]
+        self.with_deals: int = head["with_deals"]
         self.thresholds: Mapping[str, Sequence[str]] = head["thresholds"]
         read = Codec(CreativeSpec).read
         self.specs = Specs(list(map(read, head["specs"])))
@@ -89,12 +90,12 @@ class Parts:
     def masks(self, name: str, start: int, end: int) -> Masks:
         anywhere = 0
         if (bits := self._sections.get(f"open {name}")) is not None:
-            anywhere = int.from_bytes(bits[start >> 3 : (end + 7) >> 3], "little")
+            anywhere = bits_between(bits, start, end)
         return Masks(self.table(name), start, end, anywhere)
 
 
 class Shard:
-    """The bitmaps of the campaigns [start, end). `start` is a multiple of 8."""
+    """The bitmaps of the campaigns [start, end)."""
 
     def __init__(self, parts: Parts, start: int, end: int) -> None:
         def masks(name: str) -> Masks:
@@ -133,12 +134,8 @@ class Shard:
         self._deals = KeptOfTexts(self.deals.of, self.limit)
         self.requiring, self.refusing = dict(masks("requires").each()), dict(masks("refuses").each())
         self.positions = masks("position")
-        with_terms = _with_terms(self.positions, self.requiring, self.refusing)
-        self.terms: Kept[Terms, int] = Kept(with_terms, self.limit)
+        self.terms: Kept[Terms, int] = Kept(_with_terms(self.positions, self.requiring, self.refusing), KEPT_TERMS)
         """The campaigns that take a slot with these terms."""
-        without_deal = self.without_deal
-        self.open: Kept[Terms, int] = Kept(lambda terms: without_deal & with_terms(terms), KEPT_TERMS)
-        """The same without those that bid with a deal only."""
         self._by_advertiser: Kept[str, int] = KeptOfTexts(masks("advertiser").of, self.limit)
         self.by_bundle = masks("advertised app")
         labels = [

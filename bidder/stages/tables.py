@@ -59,6 +59,12 @@ def bitmap(numbers: Iterable[int], count: int) -> bytes:
     return mask_of(list(numbers)).to_bytes((count + 7) // 8, "little")
 
 
+def bits_between(data: memoryview, start: int, end: int) -> int:
+    """Bits [start, end) of a bitmap, the first as the lowest."""
+    mask = int.from_bytes(data[start >> 3 : (end + 7) >> 3], "little") >> (start & 7)
+    return mask & ((1 << (end - start)) - 1)
+
+
 class Table:
     """One table, read where it lies."""
 
@@ -90,7 +96,7 @@ class Table:
             return 0
         is_bitmap, rest = found
         if is_bitmap:
-            return int.from_bytes(rest[start >> 3 : (end + 7) >> 3], "little")
+            return bits_between(rest, start, end)
         numbers = rest.cast("I")  # not unpacked: a list is long, and this shard's part of it is short
         return mask_of(array("I", numbers[bisect_left(numbers, start) : bisect_left(numbers, end)].tobytes()), start)
 

@@ -104,10 +104,10 @@ def _plain(
     kept, made = walk.index.entries.kept, walk.index.entries.made
     eligible, fitting = walk.eligible, walk.index.specs.numbers[asked.specs]
     steps, lowest = floor
-    for number, shard in enumerate(walk.index.shards):
+    for shard in walk.index.open_shards:
         mask = shard.having[asked.specs] & shard.paying[steps]
-        mask = mask and mask & shard.open[asked.terms]
-        mask = mask and mask & eligible.of(number)
+        mask = mask and mask & shard.terms[asked.terms]
+        mask = mask and mask & eligible.of(shard)
         start = shard.start
         while mask:  # as `bits_of` has it: a generator's turn a campaign is 3 % of targeting
             bit = mask.bit_length() - 1

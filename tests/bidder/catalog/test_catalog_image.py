@@ -88,11 +88,13 @@ def forged(image: bytes, alter: Callable[[Json], None]) -> bytes:
 
 
 def test_an_image_holds_the_campaigns_of_its_document() -> None:
-    """Every field of every campaign comes back, the best last, at the same worth."""
+    """Every field of every campaign comes back: those with deals, then the others, each best last."""
     document = DEMO.read_bytes()
     for rates in (None, RATES):
-        version, campaigns = read_catalog(document, rates)
-        campaigns.reverse()
+        version, best_first = read_catalog(document, rates)
+        with_deals = [campaign for campaign in best_first if campaign.targeting.deals]
+        assert with_deals
+        campaigns = [*with_deals[::-1], *(each for each in best_first[::-1] if each not in with_deals)]
         image = Image(compiled(document, rates), "demo")
         assert image.version == version
         assert list(image.campaigns) == campaigns

@@ -16,6 +16,8 @@ from bidder.stages.tables import (
     KeptOfTexts,
     Masks,
     Table,
+    bitmap,
+    bits_between,
     named_in,
     pack,
 )
@@ -28,7 +30,7 @@ def test_a_table_gives_back_what_was_packed(numbers: dict[str, set[int]]) -> Non
     """For rare values and frequent ones, in every run of campaigns; nothing for what is not there."""
     table = Table(memoryview(pack({value: sorted(some) for value, some in numbers.items()}, CAMPAIGNS)))
     assert set(table) == set(numbers)
-    for start, end in ((0, CAMPAIGNS), (0, 8), (16, CAMPAIGNS), (40, 64)):
+    for start, end in ((0, CAMPAIGNS), (0, 8), (3, 10), (16, CAMPAIGNS), (41, 63)):
         for value, some in numbers.items():
             assert [start + bit for bit in bits_of(table.mask(value, start, end))] == sorted(
                 (number for number in some if start <= number < end), reverse=True
@@ -38,6 +40,17 @@ def test_a_table_gives_back_what_was_packed(numbers: dict[str, set[int]]) -> Non
         assert {start + bit for bit in bits_of(together)} == {
             n for s in numbers.values() for n in s if start <= n < end
         }
+
+
+@given(st.sets(st.integers(0, 4095), min_size=1, max_size=64), st.integers(0, 2048), st.integers(1, 2048))
+def test_a_run_of_campaigns_begins_anywhere(numbers: set[int], start: int, count: int) -> None:
+    """Also where a value is a long list, and for those that name none."""
+    end = start + count
+    expected = sorted((number for number in numbers if start <= number < end), reverse=True)
+    table = Table(memoryview(pack({"v": sorted(numbers)}, 4096)))
+    assert [start + bit for bit in bits_of(table.mask("v", start, end))] == expected
+    data = memoryview(bitmap(sorted(numbers), 4096))
+    assert [start + bit for bit in bits_of(bits_between(data, start, end))] == expected
 
 
 def test_a_large_table_is_asked_for_long_lists_too() -> None:

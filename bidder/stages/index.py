@@ -74,12 +74,9 @@ class CampaignIndex:
 
     `sections`: what `compiled` wrote of `campaigns`, which are read one by one when they are needed. `head` and `tail`:
     campaigns of the first shard, and of a further one at most. `deal_shards`: of the campaigns with deals, which one
-    slot in fifteen asks for; `open_shards`: of the others; `shards`: both; those of the best first."""
+    request in fourteen asks for; `open_shards`: of the others; those of the best first."""
 
-    __slots__ = (
-        *("_deals", "_places", "campaigns", "deal_shards", "entries", "floors", "open_shards", "parts", "specs"),
-        "shards",
-    )
+    __slots__ = ("_deals", "_places", "campaigns", "deal_shards", "entries", "floors", "open_shards", "parts", "specs")
 
     def __init__(
         self,
@@ -106,8 +103,12 @@ class CampaignIndex:
             tuple(Shard(parts, *bounds) for bounds in _bounds(start, end, head, tail))
             for start, end in ((0, parts.with_deals), (parts.with_deals, parts.count))
         ]
-        self.shards = self.deal_shards + self.open_shards
         parts.read_ahead()
+
+    @property
+    def shards(self) -> tuple[Shard, ...]:
+        """All of them, in the order in which a slot with deals asks them."""
+        return self.deal_shards + self.open_shards
 
     def place(self, campaign_id: str) -> int | None:
         """Where a campaign stands; None: there is no such campaign."""
